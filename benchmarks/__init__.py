@@ -1,0 +1,1 @@
+"""Measured claims, one importable file each, run by swt bench."""

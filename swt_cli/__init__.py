@@ -1,0 +1,1 @@
+"""The swt command: a thin layer over the packages."""

@@ -1,0 +1,1 @@
+"""Bars: import, quality, store, session index, synthetic markets."""

@@ -1,0 +1,1 @@
+"""Vectorised market simulation and the Gymnasium environment on top of it."""

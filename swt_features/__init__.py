@@ -1,0 +1,1 @@
+"""Market and position features; the one FeatureProcessor."""

@@ -1,0 +1,1 @@
+"""Search, frozen-network evaluator, rollout, checkpoint loader, inference engine."""

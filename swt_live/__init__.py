@@ -1,0 +1,1 @@
+"""Practice server, feed, executor, reconciler, journal, live daemon."""

@@ -1,0 +1,1 @@
+"""The five Stochastic MuZero networks and their parts."""

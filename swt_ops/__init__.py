@@ -1,0 +1,1 @@
+"""Supervisor, doctor, status: reads state directories only."""

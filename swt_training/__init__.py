@@ -1,0 +1,1 @@
+"""Self-play, replay, targets, learner, trainer daemon."""

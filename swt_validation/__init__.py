@@ -1,0 +1,1 @@
+"""Evaluation, statistics, verdict, reports, validator daemon."""
