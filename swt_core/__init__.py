@@ -1,1 +1,1 @@
-"""Configuration, calendar, position accounting, checkpoint store, state directories, processes: what every part stands on."""
+"""What every part stands on: configuration, calendar, position accounting, state, processes."""

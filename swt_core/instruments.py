@@ -27,7 +27,7 @@ class Instrument:
     @property
     def pip_size(self) -> float:
         """One pip in price units: ``10 ** pipLocation``."""
-        return float(Decimal(10) ** self.pip_location)
+        return 10.0**self.pip_location
 
     @property
     def points_per_pip(self) -> int:

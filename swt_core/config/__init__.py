@@ -1,0 +1,29 @@
+"""Frozen configuration: one model per area, loaded with the origin of each value."""
+
+from swt_core.config.models import (
+    DataConfig,
+    FeaturesConfig,
+    LiveConfig,
+    ModelConfig,
+    ProcessLimitsConfig,
+    SearchConfig,
+    SWTConfig,
+    TradingConfig,
+    TradingSafetyConfig,
+    TrainingConfig,
+    ValidationConfig,
+)
+
+__all__ = [
+    "DataConfig",
+    "FeaturesConfig",
+    "LiveConfig",
+    "ModelConfig",
+    "ProcessLimitsConfig",
+    "SWTConfig",
+    "SearchConfig",
+    "TradingConfig",
+    "TradingSafetyConfig",
+    "TrainingConfig",
+    "ValidationConfig",
+]

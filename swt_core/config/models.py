@@ -1,0 +1,228 @@
+"""The configuration's shape: every key with its description, unit and bound.
+
+One YAML per area under ``config/`` mirrors these models; `swt_core.config.loading` composes them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Section):
+    """Which bars are used and how they are split."""
+
+    instrument: str = Field("GBP_JPY", description="currency pair, as OANDA names it")
+    bars_file: str | None = Field(None, description="Parquet or CSV file of bars; none: the synthetic market")
+    market: Literal["realistic", "martingale", "regimes", "faint", "fainter", "reversion"] = Field(
+        "realistic", description="synthetic market used when there is no bars file"
+    )
+    market_days: int = Field(900, ge=3, le=20_000, description="length of the synthetic market, trading days")
+    market_seed: int = Field(1, ge=0, description="seed of the synthetic market")
+    spread_source: Literal["recorded", "constant", "hourly"] = Field(
+        "recorded", description="recorded: from the data where it has one, else spread_pips"
+    )
+    spread_pips: float = Field(
+        4.0, ge=0, le=100, description="round-trip spread where none is recorded, pips"
+    )
+    session_bars: int = Field(360, ge=10, le=10_000, description="length of a training session, bars")
+    train_share: float = Field(0.7, gt=0, lt=1, description="share of time for training")
+    validation_share: float = Field(
+        0.15, gt=0, lt=1, description="share of time for the trainer's own selection"
+    )
+    purge_bars: int = Field(616, ge=616, description="bars left out between the splits")
+    maximum_gap_minutes: int = Field(10, ge=1, le=60, description="longest gap inside a session, minutes")
+
+
+class FeaturesConfig(_Section):
+    """What the agent sees."""
+
+    profile: Literal["swt", "micro", "full", "episode_13475"] = Field(
+        "swt", description="observation profile"
+    )
+    wst: Literal["J2Q6", "J6Q4"] = Field("J2Q6", description="wavelet scattering profile")
+    scaling: Literal["anchored", "window_std"] = Field(
+        "anchored", description="scaling of closes before scattering; anchored keeps direction and volatility"
+    )
+    anchor_scale_pips: float = Field(30.0, gt=0, description="divisor of anchored closes, pips")
+    equity_scale_pips: float = Field(
+        150.0, gt=0, description="squash scale of pip-valued position features, pips"
+    )
+    bars_scale: float = Field(2000.0, gt=0, description="squash scale of bars since entry, bars")
+
+
+class ModelConfig(_Section):
+    """The five networks."""
+
+    hidden_dim: int = Field(256, ge=16, le=2048, description="width of latents and blocks")
+    residual_blocks: int = Field(1, ge=1, le=8, description="residual blocks per network")
+    support_bins: int = Field(601, ge=3, le=2001, description="bins of the value and reward support (odd)")
+    support_min_pips: float = Field(-300.0, description="lowest value of the support, pips")
+    support_max_pips: float = Field(300.0, description="highest value of the support, pips")
+    value_transform: bool = Field(False, description="whether the support is spaced by MuZero's h transform")
+    chance: Literal["outcomes", "codebook"] = Field("outcomes", description="what a chance code is")
+    chance_outcomes: int = Field(3, ge=2, le=64, description="bins of the observable market move")
+    codebook_size: int = Field(32, ge=2, le=512, description="codes of the learned chance encoder")
+    consistency_weight: float = Field(0.0, ge=0, le=10, description="weight of the consistency loss")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the representation network")
+
+
+class SearchConfig(_Section):
+    """Planning, the same in self-play, validation and live trading."""
+
+    algorithm: Literal["standard", "gumbel", "rezero"] = Field("standard", description="search algorithm")
+    simulations: int = Field(15, ge=1, le=1000, description="simulations per decision")
+    discount: float = Field(0.997, gt=0, le=1, description="γ, per bar")
+    c_puct: float = Field(1.25, gt=0, description="pUCT's first constant")
+    pb_c_base: float = Field(19_652.0, gt=0, description="pUCT's second constant")
+    temperature: float = Field(1.0, ge=0, description="visit temperature of evaluation diagnostics")
+    gumbel_considered: int = Field(4, ge=2, le=4, description="actions considered by Gumbel search")
+
+
+class TradingConfig(_Section):
+    """Rules of trading shared by training, validation and live."""
+
+    units: int = Field(1, ge=1, le=100_000, description="order size, units of the base currency")
+    minimum_confidence: float = Field(
+        0.35, ge=0, le=1, description="visit share below which no entry is made"
+    )
+    max_entry_spread_pips: float = Field(
+        8.0, gt=0, description="widest spread at which entries are allowed, pips"
+    )
+    no_entry_minutes_before_week_close: int = Field(
+        60, ge=0, le=7200, description="no entries so late, minutes"
+    )
+    flat_minutes_before_week_close: int = Field(10, ge=0, le=7200, description="flat this early, minutes")
+    slippage_pips: float = Field(0.0, ge=0, le=50, description="assumed adverse slippage of each fill, pips")
+    financing_long_pips_per_day: float = Field(0.0, description="carry of a long position at rollover, pips")
+    financing_short_pips_per_day: float = Field(
+        0.0, description="carry of a short position at rollover, pips"
+    )
+    search: SearchConfig = Field(default_factory=SearchConfig, description="planning")
+
+
+class TrainingConfig(_Section):
+    """Self-play, replay, learner and the trainer daemon."""
+
+    algorithm: Literal["path_value", "plain"] = Field(
+        "path_value", description="path_value: exact values of all actions; plain: MuZero's own targets"
+    )
+    seed: int = Field(20_250_101, ge=0, description="root of every random draw")
+    maximum_minutes: float | None = Field(
+        None, gt=0, description="stop after this many minutes; none: by limits"
+    )
+    reward: Literal["clean", "amddp1", "amddp5", "dense"] = Field("dense", description="reward preset")
+    unroll_steps: int = Field(5, ge=1, le=20, description="K, steps the model is unrolled")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
+    final_learning_rate: float = Field(1e-4, gt=0, le=1, description="learning rate at the end of the decay")
+    decay_sessions: int = Field(20_000, ge=1, description="learner sessions over which the rate decays")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
+    gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
+    entropy_weight: float = Field(0.3, ge=0, description="entropy bonus of the prior, pips per decision")
+    unroll_batch: int = Field(256, ge=8, le=4096, description="positions unrolled by the model in each step")
+    bfloat16: bool = Field(True, description="bf16 autocast in the learner")
+    actors: int = Field(0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, at least one")
+    episodes_per_actor: int = Field(32, ge=1, le=1024, description="episodes in lock-step per actor")
+    temperature_start: float = Field(2.0, gt=0, description="self-play temperature at the start")
+    temperature_end: float = Field(0.5, gt=0, description="self-play temperature at the end")
+    temperature_episodes: int = Field(20_000, ge=1, description="episodes over which temperature falls")
+    dirichlet_alpha: float = Field(1.0, gt=0, description="root noise α in self-play")
+    dirichlet_fraction: float = Field(0.5, ge=0, le=1, description="root noise fraction in self-play")
+    replay_capacity_steps: int = Field(1_000_000, ge=360, description="replay capacity, steps")
+    minimum_trading_share: float = Field(0.3, ge=0, le=1, description="least share of trading trajectories")
+    steps_per_round: int = Field(
+        8, ge=1, description="learner steps per collected round: pins the replay ratio"
+    )
+    checkpoint_every_episodes: int = Field(10, ge=1, description="episodes between checkpoints")
+    checkpoint_minimum_seconds: float = Field(60.0, ge=0, description="least time between checkpoints, s")
+    selection_sessions: int = Field(100, ge=10, description="fixed validation sessions that choose the best")
+    keep_last_checkpoints: int = Field(5, ge=1, description="newest checkpoints that are kept")
+
+
+class ValidationConfig(_Section):
+    """The validator and its verdict."""
+
+    level: Literal["QUICK", "STANDARD", "FULL"] = Field(
+        "FULL", description="depth of an automatic validation"
+    )
+    quick_sessions: int = Field(50, ge=1, description="sessions of a QUICK validation")
+    monte_carlo_runs: int = Field(1000, ge=50, description="resampled equity curves")
+    poll_seconds: float = Field(5.0, gt=0, description="how often checkpoints/ is looked at, s")
+    minimum_interval_minutes: float = Field(
+        15.0, ge=0, description="least time between automatic runs, minutes"
+    )
+    seed: int = Field(7, ge=0, description="seed of resampling")
+    verdict_days: int = Field(30, ge=1, description="how long a DEPLOY verdict stays valid, days")
+
+
+class LiveConfig(_Section):
+    """The live trader."""
+
+    environment: Literal["embedded", "practice", "live"] = Field("embedded", description="which broker")
+    broker_url: str = Field("http://127.0.0.1:8095", description="address of the embedded practice server")
+    account_id: str = Field("101-001-0000001-001", description="account at the embedded practice server")
+    confirm_live_account: bool = Field(False, description="second consent that trading real money needs")
+    allow_unvalidated: bool = Field(
+        False, description="trade without a DEPLOY verdict (practice accounts only)"
+    )
+    decision_delay_seconds: float = Field(1.0, ge=0, le=30, description="wait after a bar's close, s")
+    stale_after_seconds: float = Field(
+        10.0, gt=0, description="nothing received for so long: the feed is stale, s"
+    )
+    quarantine_seconds: float = Field(60.0, gt=0, description="an unseen order stays open for so long, s")
+    reconcile_minutes: float = Field(5.0, gt=0, description="time between reconciliations, minutes")
+    stop_flattens: bool = Field(
+        True, description="removing START_TRADING closes the position (else holds it)"
+    )
+    price_bound_pips: float = Field(5.0, gt=0, description="worst acceptable distance of a fill, pips")
+    health_port: int = Field(8080, ge=0, le=65_535, description="port of /health and /metrics on loopback")
+
+
+class TradingSafetyConfig(_Section):
+    """Limits that halt trading; reducing a position is always allowed."""
+
+    max_position_units: int = Field(1, ge=1, description="largest position, units")
+    position_check_seconds: float = Field(30.0, gt=0, description="how often the broker is asked, s")
+    emergency_violations: int = Field(3, ge=1, description="violations that shut trading down")
+    max_daily_loss_pips: float = Field(150.0, gt=0, description="daily loss that halts entries, pips")
+    max_drawdown_pips: float = Field(400.0, gt=0, description="drawdown that halts entries, pips")
+    max_consecutive_losses: int = Field(10, ge=1, description="losses in a row before a cool-down")
+    cooldown_minutes: float = Field(60.0, ge=0, description="length of the cool-down, minutes")
+    max_trades_per_hour: int = Field(20, ge=1, description="entries an hour")
+    max_slippage_pips: float = Field(3.0, gt=0, description="slippage that counts as a violation, pips")
+    fill_tolerance: float = Field(
+        0.1, ge=0, le=1, description="fill above request that counts as oversize, share"
+    )
+
+
+class ProcessLimitsConfig(_Section):
+    """Hard limits of a managed process; counters persist over restarts."""
+
+    maximum_episodes: int = Field(1_000_000, ge=1, description="episodes")
+    maximum_hours: float = Field(24.0 * 365, gt=0, description="wall time, hours")
+    maximum_memory_gb: float = Field(6.0, gt=0, description="resident memory, GB")
+    maximum_cpu_percent: float = Field(100.0, gt=0, le=100, description="share of all cores, %")
+    maximum_checkpoints: int = Field(100_000, ge=1, description="checkpoints written")
+    heartbeat_seconds: float = Field(60.0, gt=0, description="time between heartbeats, s")
+    resource_check_seconds: float = Field(300.0, gt=0, description="time between resource checks, s")
+    stop_seconds: float = Field(30.0, gt=0, description="time for a graceful stop, s")
+
+
+class SWTConfig(_Section):
+    """The whole configuration."""
+
+    data: DataConfig = DataConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    trading: TradingConfig = TradingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    live: LiveConfig = LiveConfig()
+    trading_safety: TradingSafetyConfig = TradingSafetyConfig()
+    process_limits: ProcessLimitsConfig = ProcessLimitsConfig()
