@@ -1,0 +1,32 @@
+"""Shared fixtures: where the real data lies, when it lies anywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _directory(variable: str, default: Path) -> Path:
+    path = Path(os.environ.get(variable, default))
+    if not path.is_dir():
+        pytest.skip(f"{variable} is not set and {default.name}/ is absent: real data needed")
+    return path
+
+
+@pytest.fixture(scope="session")
+def fx_dir() -> Path:
+    """Real market data; the test is skipped where there is none."""
+    return _directory("SWT_DATA_DIR", _SHARED / "data" / "fx")
+
+
+@pytest.fixture(scope="session")
+def oanda_dir() -> Path:
+    """OANDA's specification and recorded responses; the test is skipped where there are none."""
+    return _directory("SWT_OANDA_DIR", _SHARED / "oanda")
