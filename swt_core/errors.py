@@ -6,6 +6,8 @@ without a traceback and exits with ``exit_code``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SWTError(Exception):
     """Base of all expected errors: a sentence for the user and a remedy."""
@@ -56,14 +58,24 @@ class BrokerError(SWTError):
 
 
 class Rejected(BrokerError):
-    """The broker refused definitively: nothing happened, and retrying will not help."""
+    """The broker refused definitively: nothing happened, and retrying will not help.
+
+    ``body`` is the broker's raw JSON, for the journal.
+    """
 
     def __init__(
-        self, message: str, *, status: int, code: str | None = None, remedy: str | None = None
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        body: Mapping[str, object] | None = None,
+        remedy: str | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
         self.code = code
+        self.body = body or {}
 
 
 class OutcomeUnknown(BrokerError):
