@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -125,6 +125,8 @@ class TrainingConfig(_Section):
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
     sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
     entropy_weight: float = Field(0.3, ge=0, description="entropy bonus of the prior, pips per decision")
+    value_weight: float = Field(0.25, ge=0, description="weight of the value loss")
+    model_weight: float = Field(0.25, ge=0, description="weight of the unrolled model's losses")
     unroll_batch: int = Field(256, ge=8, le=4096, description="positions unrolled by the model in each step")
     bfloat16: bool = Field(True, description="bf16 autocast in the learner")
     actors: int = Field(0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, at least one")
