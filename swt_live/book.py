@@ -1,0 +1,251 @@
+"""The position the trader believes in: the kernel's row, fed with the broker's fills and closed bars.
+
+The row after an entry is a pure function of the fill and of the bars that closed after it: `enter_nb` at
+the fill with the opposite price at the fill, then for each bar carry, mark at its executable close, one
+bar more: exactly what the environment does for a fill at the open. A corrected bar therefore recomputes
+the row, and so does a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from swt_core.calendar import MINUTE_S, trading_day
+from swt_core.config import TradingConfig
+from swt_core.instruments import Instrument
+from swt_core.position import (
+    ACCUMULATED_DRAWDOWN,
+    BARS,
+    CARRY,
+    ENTRY_POINTS,
+    EQUITY,
+    MAX_DRAWDOWN,
+    PEAK,
+    POSITION_FIELDS,
+    SIDE,
+    TROUGH,
+    enter_nb,
+    mark_nb,
+)
+from swt_core.records import TradeResult
+
+Float64 = NDArray[np.float64]
+
+
+class Holding(BaseModel):
+    """An open position as the journal keeps it; prices in points, units signed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    units: int
+    entry_points: float
+    entry_opposite_points: float
+    entry_time_s: float
+    slippage_pips: float = 0.0
+    origin: str = ""
+
+
+class BookState(BaseModel):
+    """What survives a crash; the row follows from it and the journaled bars."""
+
+    model_config = ConfigDict(frozen=True)
+
+    holding: Holding | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A closed bar as far as a position is concerned: executable closes and financing days before it."""
+
+    time_s: int
+    bid_close: int
+    ask_close: int
+    rollovers: int
+
+
+@dataclass(frozen=True)
+class ClosedTrade:
+    """A trade, or the part of it, that a fill closed."""
+
+    result: TradeResult
+    units: int
+
+
+class PositionBook:
+    """The position, its row, and the marks since its entry."""
+
+    def __init__(self, instrument: Instrument, trading: TradingConfig) -> None:
+        self._points_per_pip = float(instrument.points_per_pip)
+        self._carry = (trading.financing_long_pips_per_day, trading.financing_short_pips_per_day)
+        self._holding: Holding | None = None
+        self._marks: list[Mark] = []
+        self.row: Float64 = np.zeros(POSITION_FIELDS)
+
+    @property
+    def holding(self) -> Holding | None:
+        return self._holding
+
+    @property
+    def units(self) -> int:
+        """Signed units held; 0 when flat."""
+        return 0 if self._holding is None else self._holding.units
+
+    @property
+    def side(self) -> int:
+        return (self.units > 0) - (self.units < 0)
+
+    @property
+    def equity_pips(self) -> float:
+        """Open profit per unit at the last mark, pips."""
+        return float(self.row[EQUITY])
+
+    def state(self) -> BookState:
+        return BookState(holding=self._holding)
+
+    def restore(self, state: BookState, marks: list[Mark]) -> None:
+        """Take up a journaled position and the bars that have closed since its entry."""
+        self._holding = state.holding
+        self._marks = []
+        self._rebuild()
+        for mark in marks:
+            self.mark(mark)
+
+    def mark(self, mark: Mark) -> None:
+        """A bar has closed. One that closed before the entry does not concern the position."""
+        holding = self._holding
+        if holding is None or mark.time_s + MINUTE_S <= holding.entry_time_s:
+            return
+        if self._marks and mark.time_s <= self._marks[-1].time_s:
+            self._insert(mark)
+            return
+        self._marks.append(mark)
+        self._apply(mark)
+
+    def apply_fill(
+        self,
+        units: int,
+        price_points: int,
+        opposite_points: int,
+        time_s: float,
+        *,
+        slippage_pips: float = 0.0,
+        origin: str = "",
+        forced: bool = False,
+    ) -> list[ClosedTrade]:
+        """Book a fill of signed ``units`` at ``price_points``; returns what it closed.
+
+        ``opposite_points``: the other side of the quote at the fill. Fills of the same direction add up at
+        their average price; one larger than the position closes it and opens the rest.
+        """
+        holding = self._holding
+        if holding is None or (units > 0) == (holding.units > 0):
+            self._open(units, price_points, opposite_points, time_s, slippage_pips, origin)
+            return []
+        closing = min(abs(units), abs(holding.units))
+        closed = self._close_part(closing, price_points, time_s, slippage_pips, forced)
+        rest = holding.units + units
+        if rest == 0:
+            self._clear()
+        elif (rest > 0) == (holding.units > 0):
+            self._holding = holding.model_copy(update={"units": rest})
+        else:
+            self._clear()
+            self._open(rest, price_points, opposite_points, time_s, slippage_pips, origin)
+        return [closed]
+
+    def adopt(
+        self, units: int, average_points: int, opposite_points: int, time_s: float, origin: str
+    ) -> None:
+        """Take the broker's position as it is, because the broker is right."""
+        if units == 0:
+            self._clear()
+        elif self._holding is not None and (units > 0) == (self.units > 0):
+            self._holding = self._holding.model_copy(update={"units": units})
+        else:
+            self._clear()
+            self._open(units, average_points, opposite_points, time_s, 0.0, origin)
+
+    def _open(
+        self, units: int, price: int, opposite: int, time_s: float, slippage_pips: float, origin: str
+    ) -> None:
+        before = self._holding
+        entry, total = float(price), units
+        if before is not None:
+            total = before.units + units
+            entry = round((before.entry_points * before.units + price * units) / total)
+            opposite, time_s = round(before.entry_opposite_points), before.entry_time_s
+            slippage_pips, origin = before.slippage_pips, before.origin
+        self._holding = Holding(
+            units=total,
+            entry_points=entry,
+            entry_opposite_points=opposite,
+            entry_time_s=time_s,
+            slippage_pips=slippage_pips,
+            origin=origin,
+        )
+        self._rebuild()
+
+    def _close_part(
+        self, units: int, price: int, time_s: float, slippage_pips: float, forced: bool
+    ) -> ClosedTrade:
+        holding = self._holding
+        assert holding is not None
+        row = self.row.copy()
+        mark_nb(row, float(price), self._points_per_pip)
+        entry_spread = abs(holding.entry_points - holding.entry_opposite_points)
+        result = TradeResult(
+            side=int(row[SIDE]),
+            entry_time_s=int(holding.entry_time_s),
+            exit_time_s=int(time_s),
+            entry_points=int(row[ENTRY_POINTS]),
+            exit_points=price,
+            bars=int(row[BARS]),
+            pnl_pips=float(row[EQUITY]),
+            mae_pips=float(-row[TROUGH]),
+            mfe_pips=float(row[PEAK]),
+            max_drawdown_pips=float(row[MAX_DRAWDOWN]),
+            accumulated_drawdown_pips=float(row[ACCUMULATED_DRAWDOWN]),
+            spread_pips=entry_spread / self._points_per_pip,
+            slippage_pips=holding.slippage_pips + slippage_pips,
+            forced=forced,
+        )
+        return ClosedTrade(result, units if holding.units > 0 else -units)
+
+    def _clear(self) -> None:
+        self._holding = None
+        self._marks = []
+        self.row = np.zeros(POSITION_FIELDS)
+
+    def _insert(self, mark: Mark) -> None:
+        """A correction, or a bar that became known late: the row is computed anew."""
+        marks = {known.time_s: known for known in self._marks} | {mark.time_s: mark}
+        self._marks = [marks[time_s] for time_s in sorted(marks)]
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        self.row = np.zeros(POSITION_FIELDS)
+        if self._holding is None:
+            return
+        enter_nb(
+            self.row,
+            float(self.side),
+            self._holding.entry_points,
+            self._holding.entry_opposite_points,
+            self._points_per_pip,
+        )
+        for mark in self._marks:
+            self._apply(mark)
+
+    def _apply(self, mark: Mark) -> None:
+        self.row[CARRY] += mark.rollovers * self._carry[0 if self.side > 0 else 1]
+        mark_nb(self.row, float(mark.bid_close if self.side > 0 else mark.ask_close), self._points_per_pip)
+        self.row[BARS] += 1.0
+
+
+def rollovers_between(previous_bar_s: int, bar_s: int) -> int:
+    """How many 17:00 New York rollovers lie between two consecutive bars."""
+    return int(trading_day(bar_s) - trading_day(previous_bar_s))

@@ -1,0 +1,312 @@
+"""The trader's memory: a SQLite journal in WAL mode, written before anything is sent.
+
+The order rule (`docs/contracts.md` §13) stands on three promises kept here:
+
+* an intent is on disk (``synchronous=FULL``) before its order leaves, and its client id is unique, so it
+  can never be sent twice;
+* a broker transaction is applied once: its id is a primary key;
+* what belongs together (fill, position, intent, cursor) changes in one SQLite transaction. No ``await``
+  happens inside one, so a crash leaves all of it or none.
+
+Decisions, bars as they were known, fills, closed trades and an audit trail lie beside them, so that a day
+can be recomputed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from swt_core.errors import StateError
+from swt_core.records import TradeResult
+from swt_live.journal_records import BarRecord, DecisionRecord, FillRecord, Intent, IntentKind, IntentState
+from swt_live.journal_schema import MIGRATIONS
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+JOURNAL_FILE: Final = "journal.db"
+
+
+class Journal:
+    """The journal file; one writer, one process.
+
+    Raises:
+        StateError: the file cannot be opened or belongs to a newer build.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._migrate()
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(
+                f"cannot open the journal {self.path}: {error}",
+                remedy="without its journal the trader does not trade: repair or move the file away",
+            ) from error
+
+    def _migrate(self) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise StateError(
+                f"{self.path} has layout {version}, this build knows {len(MIGRATIONS)}",
+                remedy="run the newer build",
+            )
+        for number in range(version, len(MIGRATIONS)):
+            with self.transaction():
+                for statement in MIGRATIONS[number]:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={number + 1}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; nested uses join the outer one. Never ``await`` inside."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _insert(self, table: str, row: Mapping[str, Any]) -> int:
+        columns, holes = ", ".join(row), ", ".join("?" * len(row))
+        cursor = self._db.execute(
+            f"INSERT INTO {table} ({columns}) VALUES ({holes})",  # noqa: S608 - names are ours
+            tuple(row.values()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    # -- intents ---------------------------------------------------------------------------------
+
+    def write_intent(
+        self,
+        kind: IntentKind,
+        units: int,
+        *,
+        after_transaction_id: int,
+        now_s: float,
+        quarantine_s: float,
+        reference_points: int,
+        bar_time_s: int,
+        reason: str,
+    ) -> Intent:
+        """Put an intent on disk under a new client id; once this returns it may be sent, once."""
+        with self.transaction():
+            row = self._db.execute("SELECT COALESCE(MAX(sequence), 0) + 1 FROM intents").fetchone()
+            intent = Intent(
+                client_id=f"swt-{int(now_s)}-{kind.value[0]}{row[0]}",
+                kind=kind,
+                units=units,
+                after_transaction_id=after_transaction_id,
+                written_s=now_s,
+                quarantine_until_s=now_s + quarantine_s,
+                reference_points=reference_points,
+                bar_time_s=bar_time_s,
+                reason=reason,
+            )
+            self._insert("intents", {"sequence": row[0], **_plain(intent)})
+        return intent
+
+    def settle_intent(self, client_id: str, state: IntentState, detail: str, now_s: float) -> None:
+        """Note what became of an intent. FILLED is never taken back."""
+        self._db.execute(
+            "UPDATE intents SET state = ?, detail = ?, settled_s = ? "
+            "WHERE client_id = ? AND state != 'FILLED'",
+            (state.value, detail, now_s, client_id),
+        )
+
+    def intent(self, client_id: str) -> Intent | None:
+        row = self._db.execute("SELECT * FROM intents WHERE client_id = ?", (client_id,)).fetchone()
+        return None if row is None else _intent(row)
+
+    def open_intents(self) -> list[Intent]:
+        """Intents of which nobody knows what became, oldest first."""
+        rows = self._db.execute("SELECT * FROM intents WHERE state = 'OPEN' ORDER BY sequence")
+        return [_intent(row) for row in rows]
+
+    def intents(self) -> list[Intent]:
+        return [_intent(row) for row in self._db.execute("SELECT * FROM intents ORDER BY sequence")]
+
+    def entries_since(self, time_s: float) -> int:
+        """Entry orders written since ``time_s``."""
+        row = self._db.execute(
+            "SELECT COUNT(*) FROM intents WHERE kind = 'ENTRY' AND written_s > ?", (time_s,)
+        ).fetchone()
+        return int(row[0])
+
+    # -- fills and trades ------------------------------------------------------------------------
+
+    def record_fill(self, fill: FillRecord, raw: Mapping[str, Any]) -> bool:
+        """Book a fill; False when its transaction is already known."""
+        cursor = self._db.execute(
+            "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*asdict(fill).values(), json.dumps(raw, default=str)),
+        )
+        return cursor.rowcount == 1
+
+    def knows_fill(self, transaction_id: int) -> bool:
+        row = self._db.execute("SELECT 1 FROM fills WHERE transaction_id = ?", (transaction_id,)).fetchone()
+        return row is not None
+
+    def filled_units(self, client_id: str) -> int:
+        """Signed units filled for an intent so far."""
+        row = self._db.execute(
+            "SELECT COALESCE(SUM(units), 0) FROM fills WHERE client_id = ?", (client_id,)
+        ).fetchone()
+        return int(row[0])
+
+    def fills(self) -> list[FillRecord]:
+        rows = self._db.execute("SELECT * FROM fills ORDER BY transaction_id")
+        names = FillRecord.__dataclass_fields__
+        return [
+            FillRecord(**{n: row[n] for n in names} | {"own": bool(row["own"]), "late": bool(row["late"])})
+            for row in rows
+        ]
+
+    def record_trade(self, trade: TradeResult, units: int, reason: str) -> int:
+        """Book a closed trade; returns its number."""
+        return self._insert("trades", {**asdict(trade), "units": units, "reason": reason})
+
+    def trades(self, since_s: float = 0.0) -> list[TradeResult]:
+        """Closed trades that ended at or after ``since_s``, oldest first."""
+        rows = self._db.execute("SELECT * FROM trades WHERE exit_time_s >= ? ORDER BY number", (since_s,))
+        names = TradeResult.__dataclass_fields__
+        return [TradeResult(**{n: row[n] for n in names} | {"forced": bool(row["forced"])}) for row in rows]
+
+    # -- bars and decisions ----------------------------------------------------------------------
+
+    def record_bar(self, bar: BarRecord) -> int:
+        return self._insert("bars", asdict(bar))
+
+    def last_bar_id(self) -> int:
+        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM bars").fetchone()[0])
+
+    def bars(
+        self, since_s: int, *, until_id: int | None = None, until_s: int | None = None
+    ) -> list[BarRecord]:
+        """Bars that open at or after ``since_s`` as known at record ``until_id``, oldest first."""
+        rows = self._db.execute(
+            "SELECT b.* FROM bars b JOIN (SELECT MAX(id) AS id FROM bars WHERE time_s >= ? AND time_s <= ? "
+            "AND id <= ? GROUP BY time_s) newest ON b.id = newest.id ORDER BY b.time_s",
+            (since_s, 2**62 if until_s is None else until_s, 2**62 if until_id is None else until_id),
+        )
+        return [BarRecord(**{n: row[n] for n in BarRecord.__dataclass_fields__}) for row in rows]
+
+    def last_bars(self, count: int, *, until_id: int, until_s: int) -> list[BarRecord]:
+        """The last ``count`` bars up to ``until_s``, as known at record ``until_id``, oldest first."""
+        rows = self._db.execute(
+            "SELECT b.* FROM bars b JOIN (SELECT MAX(id) AS id, time_s FROM bars WHERE time_s <= ? "
+            "AND id <= ? GROUP BY time_s ORDER BY time_s DESC LIMIT ?) newest ON b.id = newest.id "
+            "ORDER BY b.time_s",
+            (until_s, until_id, count),
+        )
+        return [BarRecord(**{n: row[n] for n in BarRecord.__dataclass_fields__}) for row in rows]
+
+    def record_decision(self, decision: DecisionRecord) -> int:
+        """Note a decision before anything is done about it; returns its number."""
+        return self._insert("decisions", _plain(decision))
+
+    def note_outcome(self, decision_number: int, outcome: str) -> None:
+        """What was done about a decision."""
+        self._db.execute("UPDATE decisions SET outcome = ? WHERE id = ?", (outcome, decision_number))
+
+    def decisions(self, start_s: float, end_s: float) -> list[DecisionRecord]:
+        """Decisions on bars that open in ``[start_s, end_s)``, oldest first."""
+        rows = self._db.execute(
+            "SELECT * FROM decisions WHERE bar_time_s >= ? AND bar_time_s < ? ORDER BY id", (start_s, end_s)
+        )
+        found = []
+        for row in rows:
+            values = {n: row[n] for n in DecisionRecord.__dataclass_fields__}
+            for name in ("position", "mask", "visit_counts"):
+                values[name] = tuple(json.loads(values[name]))
+            found.append(DecisionRecord(**values))
+        return found
+
+    def last_decision_bar_s(self) -> int:
+        """The open of the last bar that was decided on; 0 when there is none."""
+        return int(self._db.execute("SELECT COALESCE(MAX(bar_time_s), 0) FROM decisions").fetchone()[0])
+
+    # -- audit and state -------------------------------------------------------------------------
+
+    def audit(
+        self, time_s: float, event: str, detail: str = "", *, action: str = "", duration_ms: float = 0.0
+    ) -> None:
+        """Add a line to the audit trail."""
+        row = {
+            "time_s": time_s,
+            "event": event,
+            "detail": detail,
+            "action": action,
+            "duration_ms": duration_ms,
+        }
+        self._insert("audit", row)
+
+    def audits(self, event: str | None = None) -> list[tuple[float, str, str, str]]:
+        """``(time_s, event, detail, action)`` of the audit trail, oldest first."""
+        rows = self._db.execute(
+            "SELECT time_s, event, detail, action FROM audit WHERE ?1 IS NULL OR event = ?1 ORDER BY id",
+            (event,),
+        )
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+    def save(self, key: str, record: BaseModel) -> None:
+        """Keep a small record under ``key``."""
+        self._db.execute(
+            "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, record.model_dump_json()),
+        )
+
+    def load(self, key: str, record: type[RecordT]) -> RecordT | None:
+        """The record under ``key``; None when there is none yet.
+
+        Raises:
+            StateError: it is there but is not a ``record``.
+        """
+        row = self._db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        try:
+            return record.model_validate_json(row[0])
+        except ValidationError as error:
+            raise StateError(f"{self.path}: state {key!r} is not a {record.__name__}: {error}") from error
+
+    def integrity(self) -> bool:
+        """Whether SQLite finds the file sound and writable."""
+        try:
+            return bool(self._db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+        except sqlite3.Error:
+            return False
+
+
+def _plain(record: Intent | DecisionRecord) -> dict[str, Any]:
+    """A record's columns; sequences as JSON."""
+    return {
+        name: json.dumps(value) if isinstance(value, tuple) else value
+        for name, value in asdict(record).items()
+    }
+
+
+def _intent(row: sqlite3.Row) -> Intent:
+    values = {name: row[name] for name in Intent.__dataclass_fields__}
+    values["kind"], values["state"] = IntentKind(values["kind"]), IntentState(values["state"])
+    return Intent(**values)
