@@ -78,7 +78,9 @@ class Verdict(BaseModel):
     checkpoint_name: str = Field(description="file name of the checkpoint")
     checkpoint_sha256: Sha256 = Field(description="hash of the checkpoint file's bytes")
     config_hash: Sha256 = Field(description="`judged_config_hash` of the configuration it was judged under")
-    level: Literal["QUICK", "STANDARD", "FULL"] = Field(description="depth of the validation")
+    level: Literal["QUICK", "STANDARD", "FULL", "COMPREHENSIVE"] = Field(
+        description="depth of the validation"
+    )
     decision: Decision = Field(description="DEPLOY, TEST, IMPROVE or REJECT")
     reasons: tuple[str, ...] = Field((), description="why not better, one sentence each")
     score: float = Field(ge=0, le=100, description="composite score")
