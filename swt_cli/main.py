@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from swt_cli import config
 from swt_core.errors import SWTError
+from swt_core.numba_cache import configure_numba_cache
+
+# `swt --help` is a map: every command stands in one of these panels.
+SETUP = "Set up and look around"
+MARKET = "Market data and features"
+MODEL = "Train and judge"
+TRADING = "Trade"
+OPERATION = "Operate"
 
 app = typer.Typer(
     name="swt",
@@ -17,15 +29,38 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"swt {version('swt')}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
-    """A forex trading system: Stochastic MuZero on wavelet scattering features."""
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A forex trading system: Stochastic MuZero on wavelet scattering features.
+
+    Every command takes --help; those that print results take --json for a program to parse.
+    """
+
+
+app.add_typer(config.app, name="config", rich_help_panel=SETUP)
 
 
 def main() -> None:
     """Run the command line; an expected error becomes one message, its remedy and its exit code."""
+    configure_numba_cache()
     try:
         app()
     except SWTError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False
+        )
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,10 @@ import pytest
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from swt_core.numba_cache import configure_numba_cache
+
+configure_numba_cache()
+
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
