@@ -1,4 +1,4 @@
-"""Trading limits and the three states: ACTIVE, REDUCING (no entries), HALTED (no entries until a person acts).
+"""Trading limits and three states: ACTIVE, REDUCING (no entries), HALTED (none until a person acts).
 
 Reducing a position is always allowed. What must outlive a crash (halt, violations, losses) is kept in the
 journal. A halt is lifted by a person: ``START_TRADING`` is removed and created again, after the halt.
