@@ -1,0 +1,44 @@
+"""Which evaluator runs a set of weights: numba on the CPU, torch on an accelerator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from swt_core.config.models import ModelConfig
+from swt_core.errors import ConfigError
+from swt_inference.evaluator import Evaluator, TorchEvaluator
+from swt_inference.numba_evaluator import NumbaEvaluator
+from swt_models.export import load_weights
+from swt_models.networks import StochasticMuZeroNetwork
+from swt_models.observation import ObservationShape
+
+
+def create_evaluator(
+    weights: Mapping[str, NDArray[np.float32]],
+    model: ModelConfig,
+    observation: ObservationShape,
+    device: str = "cpu",
+) -> Evaluator:
+    """The evaluator for ``device``.
+
+    ``cpu`` is the numba evaluator; ``auto`` too, because one decision at a time is faster there than on an
+    accelerator; anything else is a torch device (``torch-cpu``: the reference).
+
+    Raises:
+        ConfigError: torch does not know or have the device.
+    """
+    if device in ("cpu", "auto"):
+        return NumbaEvaluator(weights, model, observation)
+    name = "cpu" if device == "torch-cpu" else device
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {device!r} cannot be used: {reason}", remedy="use device cpu") from error
+    network = StochasticMuZeroNetwork(model, observation)
+    load_weights(network, weights)
+    return TorchEvaluator(network, name)

@@ -1,0 +1,374 @@
+"""The networks through numba and BLAS on one core: what self-play, validation and live trading use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from swt_core.config.models import ModelConfig
+from swt_core.errors import IncompatibleModelError
+from swt_core.position import ACTIONS
+from swt_inference.evaluator import AfterstateEvaluation, Int32, StateEvaluation
+from swt_inference.kernels import (
+    LANES,
+    Float32,
+    heads_nb,
+    linear_nb,
+    norm_relu_nb,
+    normalise_nb,
+    residual_stack_nb,
+)
+from swt_inference.temporal import TemporalWeights, pooled_series_nb, temporal_weights
+from swt_models.networks import chance_codes
+from swt_models.observation import ObservationShape
+from swt_models.support import Support
+
+PADDING_BIAS = -1e30
+
+
+class Stack(NamedTuple):
+    """Residual blocks: see `residual_stack_nb`."""
+
+    first: Float32
+    second: Float32
+    vectors: Float32
+
+
+class HeadWeights(NamedTuple):
+    """Heads on one trunk: see `heads_nb`."""
+
+    norm: Float32
+    weight: Float32
+    bias: Float32
+
+
+class Scratch(NamedTuple):
+    """Work space for ``rows`` rows; one evaluator's calls reuse it."""
+
+    values: Float32
+    hidden: Float32
+    product: Float32
+    space: Float32
+    powers: Float32
+
+
+class NumbaEvaluator:
+    """Evaluates exported weights; rows of a batch do not influence each other, bit for bit.
+
+    Args:
+        weights: as `swt_models.export.export_weights` yields them.
+        model: the architecture of the weights.
+        observation: sizes and kind of the observation.
+
+    Raises:
+        IncompatibleModelError: a weight is missing or has another shape.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, NDArray[np.float32]], model: ModelConfig, observation: ObservationShape
+    ) -> None:
+        self.width = model.hidden_dim
+        self.actions = ACTIONS
+        self.codes = chance_codes(model)
+        self._observation = observation
+        support = Support.of(model)
+        self._transformed = support.transformed
+        bins = -(-support.bins // LANES) * LANES
+        self._atoms = np.zeros(bins, np.float32)
+        self._atoms[: support.bins] = support.atoms()
+        reader = _Reader(weights, model)
+        inputs = observation.size
+        self._temporal: TemporalWeights | None = None
+        if observation.kind == "temporal":
+            self._temporal = temporal_weights(weights, observation)
+            inputs = self._temporal.channels + observation.position
+        self._input = reader.matrix("representation.input.weight", inputs, self.width)
+        self._input_vectors = np.stack(
+            [reader.vector(f"representation.{name}") for name in ("input.bias", *_norm("input_norm"))]
+        )
+        self._representation = reader.stack("representation.trunk")
+        self._prediction = reader.stack("prediction.trunk")
+        self._afterstate_dynamics = reader.stack("afterstate_dynamics")
+        self._afterstate_prediction = reader.stack("afterstate_prediction.trunk")
+        self._state_dynamics = reader.stack("state_dynamics.trunk")
+        self._policy_heads = reader.heads("prediction.heads", "value", bins, "policy", self.actions)
+        self._chance_heads = reader.heads("afterstate_prediction.heads", "value", bins, "chance", self.codes)
+        self._reward_heads = reader.heads("state_dynamics.heads", "reward", bins, None, 0)
+        self._action_embedding = reader.matrix("action_embedding.weight", self.actions, self.width)
+        self._chance_embedding = reader.matrix("chance_embedding.weight", self.codes, self.width)
+        self._columns = max(
+            x.weight.shape[1] for x in (self._policy_heads, self._chance_heads, self._reward_heads)
+        )
+        self._scratch = self._allocate(2)
+
+    def root(self, observations: Float32) -> StateEvaluation:
+        count = len(observations)
+        rows = max(count, 2)
+        scratch = self._space(rows)
+        merged = np.zeros((rows, self._input.shape[0]), np.float32)
+        if self._temporal is None:
+            merged[:count] = observations
+        else:
+            market = self._observation.market
+            channels = self._temporal.channels
+            pooled_series_nb(
+                np.ascontiguousarray(observations[:, :market], np.float32), *self._temporal, merged[:count]
+            )
+            merged[:count, channels:] = observations[:, market:]
+        result = self._state_outputs(count)
+        _root_nb(
+            merged,
+            self._input,
+            self._input_vectors,
+            *self._representation,
+            scratch.values,
+            scratch.hidden,
+            scratch.product,
+            result.embeddings,
+        )
+        _predict_nb(
+            rows,
+            *self._prediction,
+            *self._policy_heads,
+            self._atoms,
+            self._transformed,
+            result.embeddings,
+            *scratch,
+            result.values,
+            result.policy_logits,
+        )
+        return result
+
+    def afterstates(self, latents: Float32, actions: Int32) -> AfterstateEvaluation:
+        count = len(latents)
+        rows = max(count, 2)
+        scratch = self._space(rows)
+        result = AfterstateEvaluation(
+            np.empty((count, self.width), np.float32),
+            np.empty((count, self.codes), np.float32),
+            np.empty(count, np.float32),
+        )
+        _advance_nb(
+            rows,
+            latents,
+            actions,
+            self._action_embedding,
+            *self._afterstate_dynamics,
+            scratch.values,
+            scratch.hidden,
+            scratch.product,
+            result.embeddings,
+        )
+        _predict_nb(
+            rows,
+            *self._afterstate_prediction,
+            *self._chance_heads,
+            self._atoms,
+            self._transformed,
+            result.embeddings,
+            *scratch,
+            result.values,
+            result.chance_logits,
+        )
+        return result
+
+    def states(self, afterstates: Float32, codes: Int32) -> StateEvaluation:
+        count = len(afterstates)
+        rows = max(count, 2)
+        scratch = self._space(rows)
+        result = self._state_outputs(count)
+        _advance_nb(
+            rows,
+            afterstates,
+            codes,
+            self._chance_embedding,
+            *self._state_dynamics,
+            scratch.values,
+            scratch.hidden,
+            scratch.product,
+            result.embeddings,
+        )
+        heads_nb(
+            rows,
+            scratch.values,
+            *self._reward_heads,
+            self._atoms,
+            self._transformed,
+            scratch.hidden,
+            scratch.space,
+            scratch.powers,
+            result.rewards,
+            np.empty((count, 0), np.float32),
+        )
+        _predict_nb(
+            rows,
+            *self._prediction,
+            *self._policy_heads,
+            self._atoms,
+            self._transformed,
+            result.embeddings,
+            *scratch,
+            result.values,
+            result.policy_logits,
+        )
+        return result
+
+    def _state_outputs(self, count: int) -> StateEvaluation:
+        return StateEvaluation(
+            np.empty((count, self.width), np.float32),
+            np.zeros(count, np.float32),
+            np.empty((count, self.actions), np.float32),
+            np.empty(count, np.float32),
+        )
+
+    def _space(self, rows: int) -> Scratch:
+        if len(self._scratch.values) < rows:
+            self._scratch = self._allocate(rows)
+        return self._scratch
+
+    def _allocate(self, rows: int) -> Scratch:
+        shape = (rows, self.width)
+        return Scratch(
+            np.zeros(shape, np.float32),
+            np.zeros(shape, np.float32),
+            np.zeros(shape, np.float32),
+            np.zeros(rows * self._columns, np.float32),
+            np.zeros(len(self._atoms), np.float32),
+        )
+
+
+@nb.njit(cache=True)
+def _root_nb(
+    observations: Float32,
+    weight: Float32,
+    vectors: Float32,
+    first: Float32,
+    second: Float32,
+    stack_vectors: Float32,
+    values: Float32,
+    hidden: Float32,
+    product: Float32,
+    latents: Float32,
+) -> None:
+    rows = observations.shape[0]
+    linear_nb(observations, weight, values, rows)
+    norm_relu_nb(rows, values, vectors[0], vectors[1], vectors[2])
+    residual_stack_nb(rows, values, first, second, stack_vectors, hidden, product)
+    normalise_nb(latents.shape[0], values, latents)
+
+
+@nb.njit(cache=True)
+def _advance_nb(
+    rows: int,
+    embeddings: Float32,
+    choices: Int32,
+    table: Float32,
+    first: Float32,
+    second: Float32,
+    vectors: Float32,
+    values: Float32,
+    hidden: Float32,
+    product: Float32,
+    outputs: Float32,
+) -> None:
+    for i in range(embeddings.shape[0]):
+        row, source, embedding = values[i], embeddings[i], table[choices[i]]
+        for j in range(row.shape[0]):
+            row[j] = source[j] + embedding[j]
+    residual_stack_nb(rows, values, first, second, vectors, hidden, product)
+    normalise_nb(outputs.shape[0], values, outputs)
+
+
+@nb.njit(cache=True)
+def _predict_nb(
+    rows: int,
+    first: Float32,
+    second: Float32,
+    vectors: Float32,
+    norm: Float32,
+    weight: Float32,
+    bias: Float32,
+    atoms: Float32,
+    transformed: bool,
+    embeddings: Float32,
+    values: Float32,
+    hidden: Float32,
+    product: Float32,
+    space: Float32,
+    powers: Float32,
+    scalars: Float32,
+    extras: Float32,
+) -> None:
+    values[: embeddings.shape[0]] = embeddings
+    residual_stack_nb(rows, values, first, second, vectors, hidden, product)
+    heads_nb(rows, values, norm, weight, bias, atoms, transformed, hidden, space, powers, scalars, extras)
+
+
+def _norm(name: str) -> tuple[str, str]:
+    return f"{name}.weight", f"{name}.bias"
+
+
+class _Reader:
+    """Rearranges torch's ``[out, in]`` matrices into the kernels' layout."""
+
+    def __init__(self, weights: Mapping[str, NDArray[np.float32]], model: ModelConfig) -> None:
+        self._weights = weights
+        self._model = model
+        self._width = model.hidden_dim
+
+    def _get(self, name: str, shape: tuple[int, ...]) -> Float32:
+        found = self._weights.get(name)
+        if found is None or found.shape != shape:
+            raise IncompatibleModelError(
+                f"weight {name} is {'absent' if found is None else found.shape}, "
+                f"the configuration needs {shape}",
+                remedy="use the model configuration the checkpoint was trained with",
+            )
+        return np.asarray(found, np.float32)
+
+    def vector(self, name: str) -> Float32:
+        return self._get(name, (self._width,))
+
+    def matrix(self, name: str, inputs: int, outputs: int) -> Float32:
+        return np.ascontiguousarray(self._get(name, (outputs, inputs)).T)
+
+    def stack(self, name: str) -> Stack:
+        width = self._width
+        blocks = [f"{name}.{i}" for i in range(self._model.residual_blocks)]
+        return Stack(
+            np.stack([self.matrix(f"{block}.first.weight", width, width) for block in blocks]),
+            np.stack([self.matrix(f"{block}.second.weight", width, width) for block in blocks]),
+            np.stack(
+                [
+                    np.stack(
+                        [
+                            self.vector(f"{block}.first.bias"),
+                            self.vector(f"{block}.norm.weight"),
+                            self.vector(f"{block}.norm.bias"),
+                            self.vector(f"{block}.second.bias"),
+                        ]
+                    )
+                    for block in blocks
+                ]
+            ),
+        )
+
+    def heads(self, name: str, scalar: str, bins: int, extra: str | None, extras: int) -> HeadWeights:
+        support = self._model.support_bins
+        weight = np.zeros((self._width, bins + -(-extras // LANES) * LANES), np.float32)
+        bias = np.full(weight.shape[1], PADDING_BIAS, np.float32)
+        weight[:, :support] = self.matrix(f"{name}.outputs.{scalar}.weight", self._width, support)
+        bias[:support] = self._get(f"{name}.outputs.{scalar}.bias", (support,))
+        if extra is not None:
+            weight[:, bins : bins + extras] = self.matrix(
+                f"{name}.outputs.{extra}.weight", self._width, extras
+            )
+            bias[bins : bins + extras] = self._get(f"{name}.outputs.{extra}.bias", (extras,))
+        norm = np.stack(
+            [np.zeros(self._width, np.float32), *(self.vector(f"{name}.{x}") for x in _norm("norm"))]
+        )
+        return HeadWeights(norm, weight, bias)

@@ -1,0 +1,1 @@
+"""Batched Stochastic MuZero search with array trees."""
