@@ -15,8 +15,9 @@ from swt_core.instruments import Instrument
 from swt_data.bars import Bars
 from swt_features.micro import MICRO_BARS, MICRO_COLUMNS, micro_rows
 from swt_features.position import position_features_nb, position_variant
-from swt_features.scattering import WINDOW, WaveletScattering
+from swt_features.scattering import WaveletScattering
 from swt_features.timing import TIME_COLUMNS, time_rows
+from swt_features.wavelets import WINDOW
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
