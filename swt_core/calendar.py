@@ -85,6 +85,11 @@ def _in_week(time_s: ArrayLike) -> Int64:
     return (new_york_seconds(time_s) - _WEEK_ORIGIN_S) % WEEK_S
 
 
+def seconds_since_week_open(time_s: ArrayLike) -> Int64:
+    """Seconds since the last Sunday 17:00 New York, in [0, WEEK_S); over the weekend it runs on."""
+    return _in_week(time_s)
+
+
 def week_number(time_s: ArrayLike) -> Int64:
     """Which FX week: a number that grows by one each Sunday 17:00 New York."""
     return (new_york_seconds(time_s) - _WEEK_ORIGIN_S) // WEEK_S

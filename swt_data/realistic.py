@@ -29,7 +29,7 @@ _TAIL_DEGREES = 4.0
 _DAY_MEMORY_BARS, _DAY_DEPTH = 2000.0, 0.35
 _HOUR_MEMORY_BARS, _HOUR_DEPTH = 30.0, 0.35
 _WEEKEND_GAP_PIPS = 18.0
-_TICKLESS_SHARE = {17: 0.35, 18: 0.06}
+_TICKLESS_SHARE = {17: 0.25, 18: 0.06}
 
 
 def realistic_bars(
@@ -44,10 +44,13 @@ def realistic_bars(
     texture = np.exp(log_volatility - (_DAY_DEPTH**2 + _HOUR_DEPTH**2))
     sigma = _SIGMA_PIPS * _SEASON[hour] * texture
     unit_tails = shocks.standard_t(_TAIL_DEGREES, n) * np.sqrt((_TAIL_DEGREES - 2) / _TAIL_DEGREES)
-    changes = sigma * unit_tails
+    # The mid of a minute without a tick does not move.
+    ticks = state.random(n) >= _tickless_share(hour)
+    ticks[[0, -1]] = True
+    changes = np.where(ticks, sigma * unit_tails, 0.0)
     gaps = np.where(
         np.diff(calendar.week_number(time_s), prepend=calendar.week_number(time_s[:1])) > 0,
-        shocks.normal(0.0, _WEEKEND_GAP_PIPS, n),
+        shocks.normal(0.0, _WEEKEND_GAP_PIPS, n) * ticks,
         0.0,
     )
     opens_pips = np.cumsum(changes + gaps) - changes
@@ -56,8 +59,6 @@ def realistic_bars(
     spread = _spread_points(hour, np.exp(log_volatility), instrument, state)
     volume = 1 + state.poisson(30.0 * sigma)
     bars = bars_from_mids(instrument, time_s, 2 * mids, spread[:-1], volume)
-    ticks = state.random(n) >= _tickless_share(hour)
-    ticks[[0, -1]] = True
     return Bars(
         instrument=instrument,
         time_s=bars.time_s[ticks],
