@@ -6,23 +6,20 @@ as "not yet" and a broken one as a `StateError` that it reports and survives.
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import fcntl
 import itertools
 import json
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swt_core.clock import Clock
 from swt_core.errors import StateError
+from swt_core.json_text import Payload, to_json
 
 HEARTBEAT_FILE = "heartbeat.json"
 _TEMPORARY_SUFFIX = ".tmp"
@@ -51,40 +48,6 @@ class Heartbeat(StateRecord):
 
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
-Payload = BaseModel | Mapping[str, Any]
-
-
-def _plain(value: Any) -> Any:
-    """``value`` as JSON's own types; non-finite floats become the strings pydantic reads back."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, enum.Enum):
-        return _plain(value.value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, BaseModel):
-        return _plain(value.model_dump())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
-        items = sorted(value) if isinstance(value, set | frozenset) else value
-        return [_plain(item) for item in items]
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
-def to_json(payload: Payload, *, indent: int | None = None) -> str:
-    """The JSON text of a record or mapping; ±∞ and NaN become strings, so the text is valid JSON."""
-    return json.dumps(_plain(payload), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def sync_directory(directory: Path) -> None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from swt_core.clock import ManualClock
 from swt_core.errors import StateError
+from swt_core.json_text import to_json
 from swt_core.state import (
     Heartbeat,
     StateDirectory,
@@ -29,7 +30,6 @@ from swt_core.state import (
     read_heartbeat,
     read_json,
     read_jsonl,
-    to_json,
     write_bytes,
     write_heartbeat,
     write_json,

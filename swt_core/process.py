@@ -1,0 +1,262 @@
+"""A managed process: signals, hard limits, counters that outlive a restart, heartbeats.
+
+The main loop owns it::
+
+    with ManagedProcess("trainer", limits, state, clock) as process:
+        while process.should_run():
+            process.count(episodes=play())
+            process.beat("training")
+
+A loop that does not ask `should_run` cannot pass a limit either: `count` raises then. A run that met a
+limit stays at it over restarts.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Final, NoReturn, Self, final
+
+from pydantic import Field
+
+from swt_core.clock import Clock
+from swt_core.config.models import ProcessLimitsConfig
+from swt_core.errors import LimitReached
+from swt_core.logs import get_logger
+from swt_core.resources import ProcessTreeProbe, ResourceProbe
+from swt_core.signals import SignalWatch
+from swt_core.state import StateDirectory, StateRecord
+
+COUNTERS_FILE: Final = "process.json"
+DUMP_FILE: Final = "emergency_dump.txt"
+STOP_TIMEOUT_EXIT_CODE: Final = 75
+
+_log = get_logger(__name__)
+
+
+class ProcessCounters(StateRecord):
+    """What a run has used up so far, over all its restarts."""
+
+    episodes: int = Field(0, ge=0)
+    checkpoints: int = Field(0, ge=0)
+    hours: float = Field(0.0, ge=0, description="time spent running, hours")
+    starts: int = Field(0, ge=0, description="how often the process was started")
+
+
+def _exit_now(code: int) -> NoReturn:
+    os._exit(code)
+
+
+@final
+class ManagedProcess:
+    """Stop event, limits, counters and heartbeat of one daemon; see the module's example.
+
+    Args:
+        name: the daemon's name, for logs.
+        limits: hard limits and intervals.
+        state: the daemon's state directory; holds counters and heartbeat.
+        clock: injected time.
+        probe: measures memory and CPU.
+        exit_now: ends the process when a graceful stop takes longer than ``limits.stop_seconds``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limits: ProcessLimitsConfig,
+        state: StateDirectory,
+        clock: Clock,
+        *,
+        probe: ResourceProbe | None = None,
+        exit_now: Callable[[int], None] = _exit_now,
+    ) -> None:
+        self.name = name
+        self.stop_event = threading.Event()
+        self._limits = limits
+        self._state = state
+        self._clock = clock
+        self._probe = probe or ProcessTreeProbe(clock)
+        self._exit_now = exit_now
+        self._counters = ProcessCounters(schema_version=1)
+        self._running_since_s: float | None = None
+        self._last_beat_s = self._last_check_s = clock.monotonic_s()
+        self._status = "starting"
+        self._extra: dict[str, float] = {}
+        self._limit: str | None = None
+        self._limit_lasts = False
+        self._stop_reason: str | None = None
+        self._on_stop: list[Callable[[], None]] = []
+        self._asked_to_stop = threading.Event()
+        self._finished = threading.Event()
+        self._signals: SignalWatch | None = None
+
+    @property
+    def counters(self) -> ProcessCounters:
+        """What the run has used up, this start included."""
+        if self._running_since_s is None:
+            return self._counters
+        running_h = (self._clock.monotonic_s() - self._running_since_s) / 3600
+        return self._counters.model_copy(update={"hours": self._counters.hours + running_h})
+
+    @property
+    def limit_reached(self) -> str | None:
+        """Which limit the run has met, in words; None while there is none."""
+        return self._limit
+
+    @property
+    def limit_lasts(self) -> bool:
+        """Whether a restart meets the same limit again (episodes, checkpoints, hours): then idle.
+
+        Memory and CPU start afresh: then end, and let the supervisor restart.
+        """
+        return self._limit_lasts
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the process is to stop: a signal's name, a limit, or what `request_stop` said."""
+        return self._stop_reason
+
+    def should_run(self) -> bool:
+        """Whether the loop goes on; looks at resources when that is due."""
+        self._check_limits()
+        return not self.stop_event.is_set()
+
+    def count(self, *, episodes: int = 0, checkpoints: int = 0) -> None:
+        """Add to the counters, on disk before this returns; the last one allowed asks the loop to stop.
+
+        Raises:
+            LimitReached: a limit had been reached already; nothing is counted, nothing may be done.
+        """
+        counters, limits = self._counters, self._limits
+        if (episodes and counters.episodes >= limits.maximum_episodes) or (
+            checkpoints and counters.checkpoints >= limits.maximum_checkpoints
+        ):
+            self._check_limits()
+            raise LimitReached(f"{self.name}: {self._limit}", remedy="raise the limit in process_limits.yaml")
+        self._counters = counters.model_copy(
+            update={
+                "episodes": counters.episodes + episodes,
+                "checkpoints": counters.checkpoints + checkpoints,
+            }
+        )
+        self._save()
+        self._check_limits()
+
+    def beat(self, status: str, counters: Mapping[str, float] | None = None) -> None:
+        """Say what the daemon does; written when the status changes or a heartbeat is due."""
+        now_s = self._clock.monotonic_s()
+        changed, self._status = status != self._status, status
+        self._extra = dict(counters or {})
+        if changed or now_s - self._last_beat_s >= self._limits.heartbeat_seconds:
+            self._write_heartbeat()
+
+    def request_stop(self, reason: str) -> None:
+        """Ask the loop to end; the first reason is the one that counts."""
+        self._asked_to_stop.set()
+        self._stop(reason)
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, when a stop is asked for; after a signal that is in another thread."""
+        self._on_stop.append(callback)
+
+    def idle_at_limit(self) -> None:
+        """Stay alive and healthy at the limit that was reached, until somebody asks for a stop.
+
+        A process that ended here would be restarted past its limit by whatever supervises it.
+        """
+        self._counters, self._running_since_s = self.counters, None
+        self._save()
+        while not self._asked_to_stop.is_set():
+            self.beat(f"idle: {self._limit or 'nothing to do'}", self._extra)
+            self._asked_to_stop.wait(self._limits.heartbeat_seconds)
+
+    def __enter__(self) -> Self:
+        saved = self._state.read(COUNTERS_FILE, ProcessCounters) or self._counters
+        self._counters = saved.model_copy(update={"starts": saved.starts + 1})
+        self._running_since_s = self._clock.monotonic_s()
+        self._save()
+        if threading.current_thread() is threading.main_thread():
+            self._signals = SignalWatch(self._signalled)
+        self._check_limits()
+        self._write_heartbeat()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finished.set()
+        if self._signals is not None:
+            self._signals.close()
+        if error is not None and not isinstance(error, LimitReached):
+            self._status = f"failed: {type(error).__name__}"
+        else:
+            self._status = f"stopped: {self._stop_reason or 'done'}"
+        self._counters, self._running_since_s = self.counters, None
+        self._save()
+        self._write_heartbeat()
+
+    def _stop(self, reason: str) -> None:
+        if self._stop_reason is None:
+            self._stop_reason = reason
+            self.stop_event.set()
+            for callback in self._on_stop:
+                callback()
+
+    def _signalled(self, name: str) -> None:
+        self.request_stop(name)
+        if not self._finished.wait(self._limits.stop_seconds):
+            with self._state.file(DUMP_FILE).open("w") as file:
+                file.write(f"{self.name} did not stop within {self._limits.stop_seconds} s\n")
+                file.flush()
+                faulthandler.dump_traceback(file, all_threads=True)
+            self._exit_now(STOP_TIMEOUT_EXIT_CODE)
+
+    def _check_limits(self) -> None:
+        if self._limit is not None:
+            return
+        limits, counters = self._limits, self.counters
+        reached = None
+        if counters.episodes >= limits.maximum_episodes:
+            reached = f"limit of {limits.maximum_episodes} episodes reached"
+        elif counters.checkpoints >= limits.maximum_checkpoints:
+            reached = f"limit of {limits.maximum_checkpoints} checkpoints reached"
+        elif counters.hours >= limits.maximum_hours:
+            reached = f"limit of {limits.maximum_hours:g} hours reached"
+        self._limit_lasts = reached is not None
+        if (
+            reached is None
+            and self._clock.monotonic_s() - self._last_check_s >= limits.resource_check_seconds
+        ):
+            self._last_check_s = self._clock.monotonic_s()
+            reached = self._check_resources()
+        if reached is not None:
+            self._limit = reached
+            _log.warning("limit reached", process=self.name, limit=reached)
+            self._stop(reached)
+
+    def _check_resources(self) -> str | None:
+        used = self._probe()
+        self._save()
+        if used.memory_gb > self._limits.maximum_memory_gb:
+            return f"limit of {self._limits.maximum_memory_gb:g} GB memory passed: {used.memory_gb:.2f} GB"
+        # 100 % of all cores cannot be passed, whatever rounding says.
+        if used.cpu_percent > self._limits.maximum_cpu_percent < 100.0:
+            return f"limit of {self._limits.maximum_cpu_percent:g} % CPU passed: {used.cpu_percent:.0f} %"
+        return None
+
+    def _save(self) -> None:
+        self._state.write(COUNTERS_FILE, self.counters)
+
+    def _write_heartbeat(self) -> None:
+        self._last_beat_s = self._clock.monotonic_s()
+        counters = self.counters
+        used = {
+            "episodes": float(counters.episodes),
+            "checkpoints": float(counters.checkpoints),
+            "hours": counters.hours,
+            "starts": float(counters.starts),
+        }
+        self._state.beat(self._clock, self._status, {**used, **self._extra})

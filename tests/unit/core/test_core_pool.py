@@ -1,0 +1,207 @@
+"""The worker pool: results in order, dead and hung workers replaced, one thread each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from swt_core.pool import LocalPool, SerialPool, WorkerError, WorkerPool, default_workers
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def process_id(_: int) -> int:
+    return os.getpid()
+
+
+def threads(_: int) -> tuple[str | None, int]:
+    import numba
+
+    return os.environ.get("OPENBLAS_NUM_THREADS"), numba.config.NUMBA_NUM_THREADS
+
+
+def fail_on_three(x: int) -> int:
+    if x == 3:
+        raise ValueError("three is not allowed")
+    return x
+
+
+def die_once(marker: Path) -> str:
+    if not marker.exists():
+        marker.write_text("died")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+def die(_: int) -> None:
+    os._exit(3)
+
+
+def hang_once(marker: Path) -> str:
+    if not marker.exists():
+        marker.write_text("hung")
+        threading.Event().wait()
+    return "survived"
+
+
+def freeze_once(marker: Path) -> str:
+    if not marker.exists():
+        marker.write_text("frozen")
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return "survived"
+
+
+def first_waits_for_second(task: tuple[int, Path]) -> int:
+    number, marker = task
+    if number == 0:
+        while not marker.exists():
+            threading.Event().wait(0.01)
+    else:
+        marker.write_text("")
+    return number
+
+
+GREETING: list[str] = []
+
+
+def greet(name: str, number: int) -> None:
+    GREETING.append(f"{name} {number >= 0}")
+
+
+def greeting(_: int) -> list[str]:
+    return GREETING
+
+
+def refuse(_number: int) -> None:
+    raise RuntimeError("no initializer today")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[LocalPool]:
+    with LocalPool(2, heartbeat_s=0.1) as pool:
+        yield pool
+
+
+def test_results_come_in_the_order_of_the_tasks(pool: LocalPool) -> None:
+    assert list(pool.map(square, range(20))) == [x * x for x in range(20)]
+    assert list(pool.map(square, [])) == []
+
+
+def test_results_may_come_as_they_are_ready(pool: LocalPool, tmp_path: Path) -> None:
+    tasks = [(0, tmp_path / "go"), (1, tmp_path / "go")]
+    assert sorted(pool.map(first_waits_for_second, tasks, ordered=False)) == [0, 1]
+    assert sorted(pool.map(square, range(7), ordered=False)) == [0, 1, 4, 9, 16, 25, 36]
+
+
+def test_an_early_result_waits_for_its_turn(pool: LocalPool, tmp_path: Path) -> None:
+    assert list(pool.map(first_waits_for_second, [(0, tmp_path / "go"), (1, tmp_path / "go")])) == [0, 1]
+
+
+def test_work_happens_in_other_processes(pool: LocalPool) -> None:
+    pids = set(pool.map(process_id, range(8)))
+    assert os.getpid() not in pids
+    assert len(pids) <= pool.workers == 2
+
+
+def test_a_worker_computes_with_one_thread_and_the_parent_keeps_its_own(pool: LocalPool) -> None:
+    assert "NUMBA_NUM_THREADS" not in os.environ
+    assert next(pool.map(threads, [0])) == ("1", 1)
+
+
+def test_an_exception_comes_back_with_its_traceback_and_the_pool_lives_on(pool: LocalPool) -> None:
+    with pytest.raises(WorkerError, match="three is not allowed"):
+        list(pool.map(fail_on_three, range(6)))
+    assert list(pool.map(square, range(6))) == [0, 1, 4, 9, 16, 25]
+
+
+def test_results_of_an_abandoned_run_do_not_leak_into_the_next(pool: LocalPool) -> None:
+    for result in pool.map(square, range(100)):
+        if result > 0:
+            break
+    assert list(pool.map(fail_on_three, [10, 11, 12])) == [10, 11, 12]
+
+
+def test_a_dead_worker_is_replaced_and_its_task_done_by_another(pool: LocalPool, tmp_path: Path) -> None:
+    before = pool.replaced
+    tasks = [tmp_path / "a", tmp_path / "b"]
+    assert list(pool.map(die_once, tasks)) == ["survived"] * 2
+    assert pool.replaced == before + 2
+    assert pool.workers == 2
+
+
+def test_a_worker_killed_while_idle_is_replaced(pool: LocalPool) -> None:
+    victim = next(pool.map(process_id, [0]))
+    os.kill(victim, signal.SIGKILL)
+    assert list(pool.map(square, range(4))) == [0, 1, 4, 9]
+
+
+def test_a_task_that_kills_every_worker_is_given_up(pool: LocalPool) -> None:
+    with pytest.raises(WorkerError, match="task 0 was given up after 2 workers: the last one died"):
+        list(pool.map(die, [0]))
+    assert list(pool.map(square, [3])) == [9]
+
+
+def test_a_hung_task_is_given_to_another_worker(tmp_path: Path) -> None:
+    with LocalPool(1, heartbeat_s=0.05, task_timeout_s=1.0, attempts=20) as pool:
+        list(pool.map(square, [1]))
+        assert list(pool.map(hang_once, [tmp_path / "x"])) == ["survived"]
+        assert pool.replaced >= 1
+
+
+def test_a_frozen_worker_is_noticed_by_its_silence(tmp_path: Path) -> None:
+    with LocalPool(1, heartbeat_s=0.05, silence_s=1.0, attempts=20) as pool:
+        list(pool.map(square, [1]))
+        assert list(pool.map(freeze_once, [tmp_path / "x"])) == ["survived"]
+        assert pool.replaced >= 1
+
+
+def test_an_initializer_prepares_each_worker() -> None:
+    with LocalPool(1, initializer=partial(greet, "hello")) as pool:
+        assert next(pool.map(greeting, [0])) == ["hello True"]
+
+
+def test_a_failing_initializer_is_told_with_the_first_task() -> None:
+    with LocalPool(1, initializer=refuse) as pool, pytest.raises(WorkerError, match="no initializer today"):
+        list(pool.map(square, [1]))
+
+
+def test_a_closed_pool_has_no_processes_and_takes_no_tasks() -> None:
+    pool = LocalPool(1)
+    worker = next(pool.map(process_id, [0]))
+    pool.close()
+    pool.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    with pytest.raises(WorkerError, match="closed"):
+        pool.map(square, [1])
+
+
+def test_a_pool_without_workers_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        LocalPool(0)
+    with pytest.raises(ValueError, match="at least one"):
+        LocalPool(1, attempts=0)
+
+
+def test_the_serial_pool_is_the_same_interface_in_this_process() -> None:
+    pool: WorkerPool = SerialPool()
+    assert list(pool.map(square, range(3))) == [0, 1, 4]
+    assert next(pool.map(process_id, [0])) == os.getpid()
+    assert pool.workers == 1
+    pool.close()
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (8, 6), (64, 54), (None, 1)])
+def test_by_default_some_cores_are_left_to_others(
+    cores: int | None, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert default_workers() == workers
