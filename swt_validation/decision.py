@@ -7,6 +7,7 @@ from typing import Final
 
 from swt_core.verdict import Decision
 from swt_validation.scoring import Score
+from swt_validation.wording import share
 
 MINIMUM_TRADES: Final = 30
 DEPLOY_TRADES: Final = 100
@@ -69,10 +70,6 @@ def _pips(value: float | None) -> str:
     return "undefined" if value is None else f"{value:+.2f} pips"
 
 
-def _share(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.1%}"
-
-
 def _figure(value: float | None, digits: int = 2) -> str:
     return "not known" if value is None else f"{value:.{digits}f}"
 
@@ -108,7 +105,7 @@ def deploy_obstacles(inputs: DecisionInputs, score: Score) -> list[str]:
     if inputs.trades < DEPLOY_TRADES:
         missing.append(f"{inputs.trades} trades are fewer than the {DEPLOY_TRADES} that deployment needs.")
     if inputs.car25 is None or inputs.car25 < MINIMUM_CAR25:
-        missing.append(f"CAR25 at safe-f is {_share(inputs.car25)}, below {MINIMUM_CAR25:.0%}.")
+        missing.append(f"CAR25 at safe-f is {share(inputs.car25)}, below {MINIMUM_CAR25:.0%}.")
     if inputs.max_drawdown > MAXIMUM_DRAWDOWN:
         missing.append(
             f"The drawdown of {inputs.max_drawdown:.1%} at the traded size is above {MAXIMUM_DRAWDOWN:.0%}."
@@ -118,7 +115,7 @@ def deploy_obstacles(inputs: DecisionInputs, score: Score) -> list[str]:
             f"The profit factor of {_figure(inputs.profit_factor)} is below {MINIMUM_PROFIT_FACTOR}."
         )
     if inputs.win_rate is None or inputs.win_rate < MINIMUM_WIN_RATE:
-        missing.append(f"The win rate of {_share(inputs.win_rate)} is below {MINIMUM_WIN_RATE:.0%}.")
+        missing.append(f"The win rate of {share(inputs.win_rate)} is below {MINIMUM_WIN_RATE:.0%}.")
     if inputs.p_value is None or inputs.p_value > SIGNIFICANCE:
         missing.append(
             f"Random entries at the same rate do as well with probability {_figure(inputs.p_value, 3)}; "
@@ -142,7 +139,7 @@ def decide(inputs: DecisionInputs, score: Score) -> DecisionResult:
     if not obstacles:
         reasons = (
             f"The composite score is {score.total:.1f} ({score.grade}) over {inputs.trades} trades.",
-            f"CAR25 at safe-f is {_share(inputs.car25)}; the drawdown stays at {inputs.max_drawdown:.1%}.",
+            f"CAR25 at safe-f is {share(inputs.car25)}; the drawdown stays at {inputs.max_drawdown:.1%}.",
             f"Random entries reach this profit with probability {_figure(inputs.p_value, 3)}; the deflated "
             f"Sharpe ratio is {_figure(inputs.deflated_sharpe, 3)}.",
         )
@@ -170,7 +167,7 @@ def _appraisal(inputs: DecisionInputs, score: Score) -> tuple[tuple[str, ...], t
             weaknesses.append("Its timing cannot be told from random entries at the same rate.")
     if inputs.car25 is not None and inputs.car25 >= MINIMUM_CAR25:
         strengths.append(
-            f"Three of four resampled futures earn at least {inputs.car25:.0%} a year at safe-f."
+            f"Three of four resampled futures earn at least {share(inputs.car25, 0)} a year at safe-f."
         )
     if inputs.deflated_sharpe is not None and inputs.deflated_sharpe < DEFLATED_SHARPE:
         weaknesses.append("Its Sharpe ratio could be the luckiest of the checkpoints that were tried.")
