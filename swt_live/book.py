@@ -8,7 +8,7 @@ the row, and so does a restart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,11 +119,19 @@ class PositionBook:
         holding = self._holding
         if holding is None or mark.time_s + MINUTE_S <= holding.entry_time_s:
             return
-        if self._marks and mark.time_s <= self._marks[-1].time_s:
-            self._insert(mark)
-            return
-        self._marks.append(mark)
-        self._apply(mark)
+        if not self._marks or mark.time_s > self._marks[-1].time_s:
+            self._marks.append(mark)
+            self._apply(mark)
+        elif all(known.time_s != mark.time_s for known in self._marks):
+            self._marks = sorted([*self._marks, mark], key=lambda known: known.time_s)
+            self._rebuild()
+
+    def correct(self, time_s: int, bid_close: int, ask_close: int) -> None:
+        """The close of a bar was not what it seemed: the row is computed anew."""
+        for i, known in enumerate(self._marks):
+            if known.time_s == time_s and (known.bid_close, known.ask_close) != (bid_close, ask_close):
+                self._marks[i] = replace(known, bid_close=bid_close, ask_close=ask_close)
+                self._rebuild()
 
     def apply_fill(
         self,
@@ -219,12 +227,6 @@ class PositionBook:
         self._holding = None
         self._marks = []
         self.row = np.zeros(POSITION_FIELDS)
-
-    def _insert(self, mark: Mark) -> None:
-        """A correction, or a bar that became known late: the row is computed anew."""
-        marks = {known.time_s: known for known in self._marks} | {mark.time_s: mark}
-        self._marks = [marks[time_s] for time_s in sorted(marks)]
-        self._rebuild()
 
     def _rebuild(self) -> None:
         self.row = np.zeros(POSITION_FIELDS)

@@ -2,7 +2,7 @@
 
 The order rule (`docs/contracts.md` §13) stands on three promises kept here:
 
-* an intent is on disk (``synchronous=FULL``) before its order leaves, and its client id is unique, so it
+* an intent is on disk (fsynced) before its order leaves, and its client id is unique, so it
   can never be sent twice;
 * a broker transaction is applied once: its id is a primary key;
 * what belongs together (fill, position, intent, cursor) changes in one SQLite transaction. No ``await``
@@ -48,7 +48,7 @@ class Journal:
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA foreign_keys=ON")
             self._migrate()
         except (sqlite3.Error, OSError) as error:
@@ -74,18 +74,28 @@ class Journal:
         self._db.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing; nested uses join the outer one. Never ``await`` inside."""
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """All or nothing; nested uses join the outer one. Never ``await`` inside.
+
+        Every commit survives the death of the process; a ``durable`` one, and all before it, a power cut.
+        What such a cut takes back otherwise is read from the broker's log again, cursor and fills as one.
+        """
         if self._db.in_transaction:
             yield
             return
+        if durable:
+            self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        else:
+            self._db.execute("COMMIT")
+        finally:
+            if durable:
+                self._db.execute("PRAGMA synchronous=NORMAL")
 
     def _insert(self, table: str, row: Mapping[str, Any]) -> int:
         columns, holes = ", ".join(row), ", ".join("?" * len(row))
@@ -110,7 +120,7 @@ class Journal:
         reason: str,
     ) -> Intent:
         """Put an intent on disk under a new client id; once this returns it may be sent, once."""
-        with self.transaction():
+        with self.transaction(durable=True):
             row = self._db.execute("SELECT COALESCE(MAX(sequence), 0) + 1 FROM intents").fetchone()
             intent = Intent(
                 client_id=f"swt-{int(now_s)}-{kind.value[0]}{row[0]}",
@@ -173,6 +183,11 @@ class Journal:
             "SELECT COALESCE(SUM(units), 0) FROM fills WHERE client_id = ?", (client_id,)
         ).fetchone()
         return int(row[0])
+
+    def filled_late(self, client_id: str) -> bool:
+        """Whether an intent was filled after it had been given up."""
+        row = self._db.execute("SELECT 1 FROM fills WHERE client_id = ? AND late", (client_id,)).fetchone()
+        return row is not None
 
     def fills(self) -> list[FillRecord]:
         rows = self._db.execute("SELECT * FROM fills ORDER BY transaction_id")

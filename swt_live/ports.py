@@ -68,9 +68,11 @@ class Broker(OrderBroker, Protocol):
 
 
 class Engine(Protocol):
-    """Decides; the confidence filter is already applied to ``action``."""
+    """`swt_inference.engine.InferenceEngine`, or a scripted policy."""
 
-    def decide(self, observation: NDArray[np.float32], mask: NDArray[np.bool_]) -> TradingDecision: ...
+    def decide(
+        self, observation: NDArray[np.float32], mask: NDArray[np.bool_], *, minimum_confidence: float = 0.0
+    ) -> TradingDecision: ...
 
 
 class Features(Protocol):

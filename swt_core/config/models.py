@@ -196,6 +196,10 @@ class LiveConfig(_Section):
         True, description="removing START_TRADING closes the position (else holds it)"
     )
     price_bound_pips: float = Field(5.0, gt=0, description="worst acceptable distance of a fill, pips")
+    flag_poll_seconds: float = Field(
+        1.0, gt=0, le=60, description="how often START_TRADING and EMERGENCY_STOP are looked at, s"
+    )
+    status_seconds: float = Field(10.0, gt=0, description="time between two writings of status.json, s")
     health_port: int = Field(8080, ge=0, le=65_535, description="port of /health and /metrics on loopback")
 
 
