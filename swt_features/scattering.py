@@ -62,37 +62,26 @@ _EIGHTH: Final = np.complex64(np.exp(0.25j * np.pi))
 _THREE_EIGHTHS: Final = np.complex64(np.exp(0.75j * np.pi))
 
 
-@nb.njit
+@nb.njit(forceinline=True)
 def _fft4_nb(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     """Inverse FFT of four complex lanes, unscaled."""
     a, b, c, d = x0 + x2, x1 + x3, x0 - x2, times_i_nb(x1 - x3)
     return a + b, c + d, a - b, c - d
 
 
-@nb.njit
-def _fft8_nb(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any, x6: Any, x7: Any) -> Any:
+@nb.njit(forceinline=True)
+def _fft8_nb(x: Any) -> Any:
     """Inverse FFT of eight complex lanes, unscaled."""
+    x0, x1, x2, x3, x4, x5, x6, x7 = x
     y0, y2, y4, y6 = _fft4_nb(x0 + x4, x1 + x5, x2 + x6, x3 + x7)
     y1, y3, y5, y7 = _fft4_nb(x0 - x4, (x1 - x5) * _EIGHTH, times_i_nb(x2 - x6), (x3 - x7) * _THREE_EIGHTHS)
     return y0, y1, y2, y3, y4, y5, y6, y7
 
 
-@nb.njit
-def _first_stage_nb(
-    x0: Any,
-    x1: Any,
-    x2: Any,
-    x3: Any,
-    x4: Any,
-    x5: Any,
-    x6: Any,
-    x7: Any,
-    k: int,
-    twiddles: Complex64,
-    work: Float32,
-) -> None:
-    """First half of a 64-point inverse FFT: inputs k, k + 8, …, k + 56."""
-    y0, y1, y2, y3, y4, y5, y6, y7 = _fft8_nb(x0, x1, x2, x3, x4, x5, x6, x7)
+@nb.njit(forceinline=True)
+def _first_stage_nb(inputs: Any, k: int, twiddles: Complex64, work: Float32) -> None:
+    """First half of a 64-point inverse FFT, of the inputs k, k + 8, …, k + 56."""
+    y0, y1, y2, y3, y4, y5, y6, y7 = _fft8_nb(inputs)
     store_complex_nb(work, 8 * k, y0)
     store_complex_nb(work, 8 * k + 1, y1 * twiddles[k, 1])
     store_complex_nb(work, 8 * k + 2, y2 * twiddles[k, 2])
@@ -103,47 +92,53 @@ def _first_stage_nb(
     store_complex_nb(work, 8 * k + 7, y7 * twiddles[k, 7])
 
 
-@nb.njit
+@nb.njit(forceinline=True)
 def _second_stage_nb(work: Float32, q: int) -> Any:
-    """Second half of a 64-point inverse FFT: outputs q, q + 8, …, q + 56."""
+    """Second half of a 64-point inverse FFT: the outputs q, q + 8, …, q + 56."""
     return _fft8_nb(
-        load_complex_nb(work, q),
-        load_complex_nb(work, q + 8),
-        load_complex_nb(work, q + 16),
-        load_complex_nb(work, q + 24),
-        load_complex_nb(work, q + 32),
-        load_complex_nb(work, q + 40),
-        load_complex_nb(work, q + 48),
-        load_complex_nb(work, q + 56),
+        (
+            load_complex_nb(work, q),
+            load_complex_nb(work, q + 8),
+            load_complex_nb(work, q + 16),
+            load_complex_nb(work, q + 24),
+            load_complex_nb(work, q + 32),
+            load_complex_nb(work, q + 40),
+            load_complex_nb(work, q + 48),
+            load_complex_nb(work, q + 56),
+        )
     )
 
 
-@nb.njit
-def _folded_nb(
-    spectrum: Float32, first: int, factors: Complex64, at: int, bin_: int, width: int, size: int
-) -> Any:
-    """Input ``bin_`` of a piece: the band times its factors, folded modulo ``size``."""
-    total = complex_nb(zero_nb(), zero_nb())
-    for k in range(bin_, width, size):
-        total = total + load_complex_nb(spectrum, first + k) * factors[at + k]
-    return total
+@nb.njit(forceinline=True)
+def _folded_nb(spectrum: Float32, bin_: int, factors: Complex64, at: int, step: int, folds: int) -> Any:
+    """Eight inputs, ``step`` bins apart, of a piece: the band times its factors, folded ``folds`` times."""
+    x0 = load_complex_nb(spectrum, bin_) * factors[at]
+    x1 = load_complex_nb(spectrum, bin_ + step) * factors[at + step]
+    x2 = load_complex_nb(spectrum, bin_ + 2 * step) * factors[at + 2 * step]
+    x3 = load_complex_nb(spectrum, bin_ + 3 * step) * factors[at + 3 * step]
+    x4 = load_complex_nb(spectrum, bin_ + 4 * step) * factors[at + 4 * step]
+    x5 = load_complex_nb(spectrum, bin_ + 5 * step) * factors[at + 5 * step]
+    x6 = load_complex_nb(spectrum, bin_ + 6 * step) * factors[at + 6 * step]
+    x7 = load_complex_nb(spectrum, bin_ + 7 * step) * factors[at + 7 * step]
+    for _ in range(1, folds):
+        bin_ += 8 * step
+        at += 8 * step
+        x0 = x0 + load_complex_nb(spectrum, bin_) * factors[at]
+        x1 = x1 + load_complex_nb(spectrum, bin_ + step) * factors[at + step]
+        x2 = x2 + load_complex_nb(spectrum, bin_ + 2 * step) * factors[at + 2 * step]
+        x3 = x3 + load_complex_nb(spectrum, bin_ + 3 * step) * factors[at + 3 * step]
+        x4 = x4 + load_complex_nb(spectrum, bin_ + 4 * step) * factors[at + 4 * step]
+        x5 = x5 + load_complex_nb(spectrum, bin_ + 5 * step) * factors[at + 5 * step]
+        x6 = x6 + load_complex_nb(spectrum, bin_ + 6 * step) * factors[at + 6 * step]
+        x7 = x7 + load_complex_nb(spectrum, bin_ + 7 * step) * factors[at + 7 * step]
+    return x0, x1, x2, x3, x4, x5, x6, x7
 
 
-@nb.njit
+@nb.njit(forceinline=True)
 def _piece8_nb(spectrum: Float32, band: Int64, factors: Complex64, piece: int) -> Any:
     """The eight samples of an 8-point piece of a band's signal."""
-    first, width = band[FIRST], band[WIDTH]
-    at = band[TABLE] + piece * width
-    return _fft8_nb(
-        _folded_nb(spectrum, first, factors, at, 0, width, 8),
-        _folded_nb(spectrum, first, factors, at, 1, width, 8),
-        _folded_nb(spectrum, first, factors, at, 2, width, 8),
-        _folded_nb(spectrum, first, factors, at, 3, width, 8),
-        _folded_nb(spectrum, first, factors, at, 4, width, 8),
-        _folded_nb(spectrum, first, factors, at, 5, width, 8),
-        _folded_nb(spectrum, first, factors, at, 6, width, 8),
-        _folded_nb(spectrum, first, factors, at, 7, width, 8),
-    )
+    at = band[TABLE] + piece * band[WIDTH]
+    return _fft8_nb(_folded_nb(spectrum, band[FIRST], factors, at, 1, band[WIDTH] // 8))
 
 
 @nb.njit
@@ -151,25 +146,14 @@ def _begin_piece64_nb(
     spectrum: Float32, band: Int64, factors: Complex64, piece: int, twiddles: Complex64, work: Float32
 ) -> None:
     """The first stage of a 64-point piece of a band's signal."""
-    first, width = band[FIRST], band[WIDTH]
-    at = band[TABLE] + piece * width
+    at = band[TABLE] + piece * band[WIDTH]
+    folds = band[WIDTH] // 64
     for k in range(8):
-        _first_stage_nb(
-            _folded_nb(spectrum, first, factors, at, k, width, 64),
-            _folded_nb(spectrum, first, factors, at, k + 8, width, 64),
-            _folded_nb(spectrum, first, factors, at, k + 16, width, 64),
-            _folded_nb(spectrum, first, factors, at, k + 24, width, 64),
-            _folded_nb(spectrum, first, factors, at, k + 32, width, 64),
-            _folded_nb(spectrum, first, factors, at, k + 40, width, 64),
-            _folded_nb(spectrum, first, factors, at, k + 48, width, 64),
-            _folded_nb(spectrum, first, factors, at, k + 56, width, 64),
-            k,
-            twiddles,
-            work,
-        )
+        inputs = _folded_nb(spectrum, band[FIRST] + k, factors, at + k, 8, folds)
+        _first_stage_nb(inputs, k, twiddles, work)
 
 
-@nb.njit
+@nb.njit(forceinline=True)
 def _store_moduli_nb(y: Any, samples: Float32, first: int, step: int) -> None:
     store_nb(samples, first, modulus_nb(y[0]))
     store_nb(samples, first + step, modulus_nb(y[1]))
@@ -181,7 +165,7 @@ def _store_moduli_nb(y: Any, samples: Float32, first: int, step: int) -> None:
     store_nb(samples, first + 7 * step, modulus_nb(y[7]))
 
 
-@nb.njit
+@nb.njit(forceinline=True)
 def _weighted_moduli_nb(y: Any, weights: Float32, first: int, step: int) -> Any:
     total = modulus_nb(y[0]) * weights[first] + modulus_nb(y[1]) * weights[first + step]
     total = (
@@ -242,7 +226,7 @@ def _average_nb(samples: Float32, average: Int64, weights: Float32) -> Any:
     return total + other
 
 
-@nb.njit
+@nb.njit(forceinline=True)
 def _packed_nb(samples: Float32, first: int, paired: bool) -> Any:
     return complex_nb(load_nb(samples, first), load_nb(samples, first + 1) if paired else zero_nb())
 
@@ -265,7 +249,7 @@ def _spectrum_nb(
     for p in range(pieces):
         for k in range(8):
             at = 2 * p + step * k
-            _first_stage_nb(
+            inputs = (
                 _packed_nb(samples, at, paired),
                 _packed_nb(samples, at + 8 * step, paired),
                 _packed_nb(samples, at + 16 * step, paired),
@@ -274,10 +258,8 @@ def _spectrum_nb(
                 _packed_nb(samples, at + 40 * step, paired),
                 _packed_nb(samples, at + 48 * step, paired),
                 _packed_nb(samples, at + 56 * step, paired),
-                k,
-                twiddles,
-                work,
             )
+            _first_stage_nb(inputs, k, twiddles, work)
         for q in range(8):
             y = _second_stage_nb(work, q)
             at = 64 * p + q
@@ -293,8 +275,8 @@ def _spectrum_nb(
     for k in range(min(highest, length // 2) + 1):
         total = complex_nb(zero_nb(), zero_nb())
         for p in range(pieces):
-            total = total + conjugate_nb(load_complex_nb(packed, 64 * p + k % 64)) * parts[at]
-            total = total + load_complex_nb(packed, 64 * p + (-k) % 64) * parts[at + 1]
+            total = total + conjugate_nb(load_complex_nb(packed, 64 * p + (k & 63))) * parts[at]
+            total = total + load_complex_nb(packed, 64 * p + (-k & 63)) * parts[at + 1]
             at += 2
         store_complex_nb(spectrum, k - lowest, total)
         if -k >= lowest:
@@ -402,6 +384,9 @@ def _scatter_nb(
     packed = aligned_rows_nb(2 * 256).reshape(256, 2, LANES)
     input_spectrum = aligned_rows_nb(2 * PADDED).reshape(PADDED, 2, LANES)
     spectrum = aligned_rows_nb(2 * PADDED).reshape(PADDED, 2, LANES)
+    # Factors of zero round each band up to whole folds: the bins they meet must be numbers.
+    input_spectrum[:] = 0.0
+    spectrum[:] = 0.0
     lanes = aligned_rows_nb(size)
     ends, references = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     offsets, factors = np.zeros(LANES, np.float32), np.full(LANES, scale, np.float32)

@@ -42,7 +42,7 @@ NEGLIGIBLE: Final = 1e-8
 
 # Columns of `ScatteringTables.bands`.
 FIRST: Final = 0  # row of the band's first bin in its spectrum
-WIDTH: Final = 1  # bins
+WIDTH: Final = 1  # bins, filled up with factors of zero to a multiple of the size
 PIECES: Final = 2  # inverse FFTs
 SIZE: Final = 3  # points of each
 TABLE: Final = 4  # where its factors start, piece-major
@@ -95,8 +95,10 @@ class _Builder:
         bins = np.arange(width)
         turns = np.exp(2j * np.pi * np.outer(np.arange(pieces), bins) / output)
         at = sum(len(table) for table in self.factors)
-        self.bands.append([first - lowest, width, pieces, size, at])
-        self.factors.append((turns * filter_f[(first + bins) % len(filter_f)] * scale).ravel())
+        table = np.zeros((pieces, -(-width // size) * size), np.complex128)
+        table[:, :width] = turns * filter_f[(first + bins) % len(filter_f)] * scale
+        self.bands.append([first - lowest, table.shape[1], pieces, size, at])
+        self.factors.append(table.ravel())
 
     def add_averages(self, weights: Float64, *, whole: bool = False) -> None:
         """Rows of weights ``[slots, samples]``, each trimmed to where it matters unless ``whole``."""
