@@ -247,7 +247,7 @@ def _spread_by_hour_pips(bars: Bars) -> tuple[float, ...]:
     if not bars.spread_recorded:
         return ()
     hour = calendar.new_york_seconds(bars.time_s) // 3600 % 24
-    spread = bars.spread_close_pips
+    spread = bars.spread_open / bars.instrument.points_per_pip
     return tuple(
         float(np.median(spread[hour == h])) if np.any(hour == h) else float("nan") for h in range(24)
     )
