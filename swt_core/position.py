@@ -40,8 +40,12 @@ EQUITY_CHANGE: Final = 0  # Δe of the step, realised or not
 DRAWDOWN_CHANGE: Final = 1  # ΔA of the step
 CLOSED: Final = 2  # 1 when the step closed a trade
 REALISED: Final = 3  # that trade's profit after costs, pips
-CLOSED_DRAWDOWN: Final = 4  # its accumulated drawdown, pips
-STEP_FIELDS: Final = 5
+CLOSED_DRAWDOWN: Final = 4  # its accumulated drawdown A, pips
+CLOSED_PEAK: Final = 5  # its best equity p, pips
+CLOSED_TROUGH: Final = 6  # its worst equity q, pips
+CLOSED_MAX_DRAWDOWN: Final = 7  # its maximum drawdown D, pips
+CLOSED_BARS: Final = 8  # bars it was held
+STEP_FIELDS: Final = 9
 
 
 def flat_positions(batch: int) -> Float64:
@@ -112,6 +116,10 @@ def advance_one_nb(
         step[CLOSED] = 1.0
         step[REALISED] = position[EQUITY]
         step[CLOSED_DRAWDOWN] = position[ACCUMULATED_DRAWDOWN]
+        step[CLOSED_PEAK] = position[PEAK]
+        step[CLOSED_TROUGH] = position[TROUGH]
+        step[CLOSED_MAX_DRAWDOWN] = position[MAX_DRAWDOWN]
+        step[CLOSED_BARS] = position[BARS]
         position[:] = 0.0
         step[EQUITY_CHANGE] = change
         return
@@ -120,7 +128,8 @@ def advance_one_nb(
     elif action == SELL:
         change = enter_nb(position, -1.0, bid_open, ask_open, points_per_pip)
     if position[SIDE] != 0.0:
-        position[CARRY] += carry_pips
+        if action == HOLD:  # an entry fills after the rollover: it pays no financing yet
+            position[CARRY] += carry_pips
         exit_points = bid_close if position[SIDE] > 0.0 else ask_close
         change += mark_nb(position, exit_points, points_per_pip)
         position[BARS] += 1.0
@@ -147,7 +156,7 @@ def advance_nb(
         actions: ``[B]``, decided at the close of bar t.
         bid_open, ask_open: ``[B]`` points, bar t+1: where orders fill.
         bid_close, ask_close: ``[B]`` points, bar t+1: where positions are marked.
-        carry_pips: ``[B, 2]`` financing of the bar for a long and a short position.
+        carry_pips: ``[B, 2]`` financing between the two bars for a long and a short position held over them.
         points_per_pip: points in a pip.
         steps: ``[B, STEP_FIELDS]``, overwritten with the parts of the step's result.
 
@@ -155,8 +164,6 @@ def advance_nb(
         ValueError: an action is illegal for its position.
     """
     for i in range(positions.shape[0]):
-        side = positions[i, SIDE]
-        goes_long = actions[i] == BUY or (side > 0.0 and actions[i] != CLOSE)
         advance_one_nb(
             positions[i],
             actions[i],
@@ -164,7 +171,7 @@ def advance_nb(
             float(ask_open[i]),
             float(bid_close[i]),
             float(ask_close[i]),
-            carry_pips[i, 0] if goes_long else carry_pips[i, 1],
+            carry_pips[i, 0] if positions[i, SIDE] > 0.0 else carry_pips[i, 1],
             points_per_pip,
             steps[i],
         )

@@ -1,0 +1,76 @@
+"""From configuration to a market one can trade in: bars, quality, sessions, splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from swt_core.config import DataConfig, SWTConfig
+from swt_core.instruments import instrument
+from swt_data.bars import Bars
+from swt_data.files import read_bars
+from swt_data.quality import QualityReport, check_quality
+from swt_data.sessions import SessionIndex, Splits, build_session_index, split_at, split_index
+from swt_data.spreads import constant_spread, hourly_spread
+from swt_data.synthetic import synthetic_bars
+from swt_environments.market import Market
+from swt_features.processor import FeatureProcessor
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything that training and validation read of the market."""
+
+    bars: Bars
+    source: str
+    synthetic: bool
+    quality: QualityReport
+    index: SessionIndex
+    splits: Splits
+    market: Market
+
+
+def load_bars(data: DataConfig) -> tuple[Bars, str, bool]:
+    """The configured bars, the name of their source and whether they are synthetic.
+
+    Raises:
+        DataError: the file cannot be read.
+        ConfigError: the instrument or its spreads are unknown.
+    """
+    pair = instrument(data.instrument)
+    if data.bars_file is None:
+        bars = synthetic_bars(data.market, data.market_days, data.market_seed, pair, data.spread_pips)
+        source, synthetic = f"synthetic:{data.market}:{data.market_days}d:seed{data.market_seed}", True
+    else:
+        path = Path(data.bars_file)
+        bars, source, synthetic = read_bars(path, pair, data.spread_pips), path.name, False
+    if data.spread_source == "constant":
+        bars = constant_spread(bars, data.spread_pips)
+    elif data.spread_source == "hourly":
+        bars = hourly_spread(bars)
+    return bars, source, synthetic
+
+
+def load_dataset(config: SWTConfig, boundaries_s: tuple[int, int] | None = None) -> Dataset:
+    """Load, check, index and split the configured bars.
+
+    Args:
+        boundaries_s: where validation and test begin, frozen by an earlier start of the same run; by
+            default the configured shares decide.
+
+    Raises:
+        DataError: the bars cannot be read, or the quality report refuses them, or a split is empty.
+    """
+    data = config.data
+    bars, source, synthetic = load_bars(data)
+    quality = check_quality(bars)
+    quality.require_accepted()
+    index = build_session_index(
+        bars, quality, data.session_bars, maximum_gap_minutes=data.maximum_gap_minutes
+    )
+    if boundaries_s is None:
+        splits = split_index(index, bars, data.train_share, data.validation_share, data.purge_bars)
+    else:
+        splits = split_at(index, bars, boundaries_s, data.purge_bars)
+    processor = FeatureProcessor(config.features, bars.instrument)
+    return Dataset(bars, source, synthetic, quality, index, splits, Market(bars, processor, config.trading))

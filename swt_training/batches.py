@@ -1,0 +1,57 @@
+"""What the learner reads: whole recorded sessions with every side's position at every bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swt_environments.chance import chance_outcomes
+from swt_environments.market import Market
+from swt_training.counterfactual import counterfactual_positions
+from swt_training.path_values import SIDES, dense_rewards, side_masks
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SessionBatch:
+    """S sessions of T decisions, all known before the agent has tried anything.
+
+    Attributes:
+        first_rows: ``[S]`` first decision row.
+        observations: ``[S, T+1, 3, O]`` by side (flat, long, short); the last is after the last decision.
+        rewards: ``[S, T, 3, 4]`` dense reward of each action, pips.
+        masks: ``[S, T+1, 3, 4]`` legal actions.
+        codes: ``[S, T]`` chance code of the move from each decision row to the next.
+    """
+
+    first_rows: Int64
+    observations: Float32
+    rewards: Float64
+    masks: Bool
+    codes: Int64
+
+
+def session_batch(
+    market: Market, first_rows: Int64, steps: int, outcomes: int, rng: np.random.Generator
+) -> SessionBatch:
+    """Gather sessions from the market; positions off the path are drawn from ``rng``."""
+    first_rows = np.asarray(first_rows, np.int64)
+    rows = first_rows[:, None] + np.arange(steps + 1)
+    features = market.market_rows(rows.ravel())
+    positions = counterfactual_positions(market, first_rows, steps + 1, rng)
+    per_side = np.repeat(features, SIDES, axis=0)
+    closes = np.repeat(market.bars.close_hp[rows.ravel()], SIDES)
+    observations = market.processor.observe(per_side, positions.reshape(-1, positions.shape[-1]), closes)
+    return SessionBatch(
+        first_rows=first_rows,
+        observations=observations.reshape(len(first_rows), steps + 1, SIDES, -1),
+        rewards=dense_rewards(market, first_rows, steps),
+        masks=side_masks(market, first_rows, steps + 1),
+        codes=chance_outcomes(market.bars, rows[:, :-1], outcomes),
+    )

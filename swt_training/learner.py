@@ -1,0 +1,246 @@
+"""One gradient step of Stochastic MuZero with exact path values.
+
+Representation and prediction learn from recorded sessions: the policy by the exact gradient of its own
+return, the value by the policy's exact path values. The model (afterstate, chance, dynamics, reward)
+learns unrolled along the recorded bars with *any* legal actions, since rewards and values of all of them
+are known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from numpy.typing import NDArray
+from torch import Tensor
+
+from swt_core.config import SearchConfig, TrainingConfig
+from swt_core.position import HOLD
+from swt_models.networks import StochasticMuZeroNetwork
+from swt_training.batches import SessionBatch
+from swt_training.path_values import FLAT, LONG, SHORT, SIDES, occupancy_nb, path_values_nb
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+OFF_PATH_SHARE = 0.3
+ADVANTAGE_SCALE_PIPS = float(__import__("os").environ.get("ADV", "1"))
+INITIAL_HOLD_LOGIT = float(__import__("os").environ.get("HOLD", "3"))
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """What one step measured; losses in nats, returns in pips a session."""
+
+    total: float
+    policy: float
+    value: float
+    afterstate_value: float
+    chance: float
+    reward: float
+    model_value: float
+    model_policy: float
+    search_policy: float
+    entropy: float
+    gradient_norm: float
+    expected_pips: float
+    skipped: bool
+
+    def as_dict(self) -> dict[str, float]:
+        return {key: float(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Unroll:
+    """U roots with K actions each, all indices into a `SessionBatch`; every array but the first two ``[U, K]``."""
+
+    sessions: Int64
+    steps: Int64
+    sides: Int64  # [U, K+1], before each action and after the last
+    actions: Int64
+
+
+class Learner:
+    """Network, optimizer and the losses; deterministic given its inputs."""
+
+    def __init__(
+        self, network: StochasticMuZeroNetwork, training: TrainingConfig, search: SearchConfig
+    ) -> None:
+        self.network = network
+        self.training = training
+        self.discount = search.discount
+        decayed = [p for p in network.parameters() if p.ndim > 1]
+        plain = [p for p in network.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": training.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=training.learning_rate,
+            betas=(0.9, 0.99),
+        )
+        with torch.no_grad():
+            network.prediction["heads"].outputs["policy"].bias[HOLD] = INITIAL_HOLD_LOGIT
+        self.sessions_seen = 0
+        self.skipped_steps = 0
+
+    def learning_rate(self) -> float:
+        """Linear warm-up over 20 steps, then cosine decay over ``decay_sessions``."""
+        t = self.training
+        progress = min(1.0, self.sessions_seen / t.decay_sessions)
+        decayed = t.final_learning_rate + 0.5 * (t.learning_rate - t.final_learning_rate) * (
+            1.0 + float(np.cos(np.pi * progress))
+        )
+        return decayed * min(
+            1.0,
+            (self.sessions_seen + 1)
+            / (float(__import__("os").environ.get("WARM", "20")) * t.sessions_per_step),
+        )
+
+    def step(self, batch: SessionBatch, rng: np.random.Generator) -> LossParts:
+        """One optimizer step on a batch of sessions.
+
+        A step whose loss or gradient is not finite is dropped and counted.
+        """
+        network = self.network
+        network.train()
+        sessions, steps = batch.codes.shape
+        size = batch.observations.shape[-1]
+        observations = torch.from_numpy(batch.observations.reshape(-1, size))
+        masks = torch.from_numpy(batch.masks)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
+            latents = network.represent(observations)
+            trunk = network.prediction["trunk"](latents)
+            hidden = torch.relu(network.prediction["heads"].norm(trunk))
+            logits = network.prediction["heads"].outputs["policy"](hidden)
+        logits = logits.float().view(sessions, steps + 1, SIDES, 4).masked_fill(~masks, -1e9)
+        log_policy = torch.log_softmax(logits, dim=-1)
+        policy = log_policy.exp()
+        hidden = hidden.view(sessions, steps + 1, SIDES, -1)
+        with torch.no_grad():
+            value_head = network.prediction["heads"].outputs["value"]
+            bootstrap = np.zeros((sessions, steps + 1, SIDES))
+            bootstrap[:, -1] = network.support.scalar(value_head(hidden[:, -1].float())).numpy()
+        table = policy.detach().numpy().astype(np.float64)
+        q, v = path_values_nb(batch.rewards, table[:, :-1], bootstrap, self.discount, 1.0)
+        occupancy = occupancy_nb(table[:, :-1])
+
+        weights = (1.0 - OFF_PATH_SHARE) * occupancy + OFF_PATH_SHARE / SIDES
+        advantage = (q - v[:, :-1, :, None]) * weights[..., None] / ADVANTAGE_SCALE_PIPS
+        advantage *= batch.masks[:, :-1]
+        policy_loss = -(policy[:, :-1] * torch.from_numpy(advantage).float()).sum() / (sessions * steps)
+        entropy = -(policy[:, :-1] * log_policy[:, :-1].clamp_min(-50.0)).sum(-1)
+        entropy = (entropy * torch.from_numpy(weights).float()).sum() / (sessions * steps)
+
+        chosen = rng.random((sessions, steps, SIDES)) < 0.2
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
+            value_logits = value_head(hidden[:, :-1][torch.from_numpy(chosen)])
+        value_loss = cross_entropy(network, value_logits, v[:, :-1][chosen]).mean()
+
+        parts = self._unroll(batch, latents.view(sessions, steps + 1, SIDES, -1), q, v, table, rng)
+        total = (
+            policy_loss
+            - self.training.entropy_weight / ADVANTAGE_SCALE_PIPS * entropy
+            + self.training.value_weight * value_loss
+            + self.training.model_weight * sum(parts.values(), torch.zeros(()))
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), self.training.gradient_clip))
+        finite = bool(np.isfinite(norm)) and bool(torch.isfinite(total.detach()))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        if finite:
+            self.optimizer.step()
+        else:
+            self.skipped_steps += 1
+        self.sessions_seen += sessions
+        return LossParts(
+            total=float(total.detach()),
+            policy=float(policy_loss.detach()),
+            value=float(value_loss.detach()),
+            search_policy=0.0,
+            entropy=float(entropy.detach()),
+            gradient_norm=norm,
+            expected_pips=float((occupancy * (table[:, :-1] * batch.rewards).sum(-1)).sum() / sessions),
+            skipped=not finite,
+            **{name: float(part.detach()) for name, part in parts.items()},
+        )
+
+    def _unroll(
+        self,
+        batch: SessionBatch,
+        latents: Tensor,
+        q: Float64,
+        v: Float64,
+        table: Float64,
+        rng: np.random.Generator,
+    ) -> dict[str, Tensor]:
+        """Losses of the model, unrolled K steps along recorded bars with any legal actions."""
+        network, count = self.network, self.training.unroll_steps
+        unroll = draw_unroll(table, batch.masks, self.training.unroll_batch, count, rng)
+        s = unroll.sessions
+        latent = latents[s, unroll.steps, unroll.sides[:, 0]]
+        zero = torch.zeros(())
+        parts = dict.fromkeys(("afterstate_value", "chance", "reward", "model_value", "model_policy"), zero)
+        for k in range(count):
+            t, side, after, action = (
+                unroll.steps + k,
+                unroll.sides[:, k],
+                unroll.sides[:, k + 1],
+                unroll.actions[:, k],
+            )
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
+                one_hot = nnf.one_hot(torch.from_numpy(action), 4).float()
+                afterstate = network.afterstate(latent, one_hot)
+                chance_logits, afterstate_value = network.predict_afterstate(afterstate)
+                code = torch.from_numpy(batch.codes[s, t])
+                latent, reward_logits = network.dynamics(afterstate, nnf.one_hot(code, network.codes).float())
+                policy_logits, value_logits = network.predict(latent)
+            parts["afterstate_value"] = (
+                parts["afterstate_value"]
+                + cross_entropy(network, afterstate_value, q[s, t, side, action]).mean()
+            )
+            parts["chance"] = parts["chance"] + nnf.cross_entropy(chance_logits.float(), code)
+            parts["reward"] = (
+                parts["reward"]
+                + cross_entropy(network, reward_logits, batch.rewards[s, t, side, action]).mean()
+            )
+            parts["model_value"] = (
+                parts["model_value"] + cross_entropy(network, value_logits, v[s, t + 1, after]).mean()
+            )
+            target = torch.from_numpy(table[s, t + 1, after]).float()
+            legal = torch.from_numpy(batch.masks[s, t + 1, after])
+            log_policy = torch.log_softmax(policy_logits.float().masked_fill(~legal, -1e9), dim=-1)
+            parts["model_policy"] = parts["model_policy"] - (target * log_policy).sum(-1).mean()
+        return {name: part / count for name, part in parts.items()}
+
+
+def cross_entropy(network: StochasticMuZeroNetwork, logits: Tensor, values: Float64) -> Tensor:
+    """``[B]`` cross-entropy of value or reward logits to the two-hot weights of ``values`` (pips)."""
+    target = network.support.two_hot(torch.from_numpy(np.ascontiguousarray(values)))
+    return -(target * torch.log_softmax(logits.float(), dim=-1)).sum(-1)
+
+
+def draw_unroll(
+    table: Float64, masks: NDArray[np.bool_], roots: int, count: int, rng: np.random.Generator
+) -> Unroll:
+    """Random roots on every side, then actions half from the policy and half uniform over the legal ones."""
+    sessions, rows = table.shape[:2]
+    s = rng.integers(sessions, size=roots)
+    t = rng.integers(rows - count, size=roots)
+    sides = np.empty((roots, count + 1), np.int64)
+    actions = np.empty((roots, count), np.int64)
+    sides[:, 0] = rng.integers(SIDES, size=roots)
+    for k in range(count):
+        legal = masks[s, t + k, sides[:, k]].astype(np.float64)
+        uniform = legal / legal.sum(-1, keepdims=True)
+        mixed = 0.5 * table[s, t + k, sides[:, k]] + 0.5 * uniform
+        threshold = rng.random((roots, 1)) * mixed.sum(-1, keepdims=True)
+        actions[:, k] = np.minimum((mixed.cumsum(-1) <= threshold).sum(-1), 3)
+        sides[:, k + 1] = np.where(
+            actions[:, k] == HOLD, sides[:, k], np.array([0, LONG, SHORT, FLAT])[actions[:, k]]
+        )
+    return Unroll(s, t, sides, actions)

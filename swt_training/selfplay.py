@@ -1,0 +1,89 @@
+"""Actors: tasks that run on the worker pool and play sessions with search.
+
+A worker loads the market once, checks that its bars are the trainer's, and takes weights from a
+file named in the task; everything random comes from the task's seed, so the worker that happens
+to run a task makes no difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from swt_core.config import SearchConfig, SWTConfig
+from swt_core.errors import DataError
+from swt_environments.dataset import Dataset, load_dataset
+from swt_inference.devices import create_evaluator
+from swt_inference.engine import InferenceEngine
+from swt_inference.rollout import RolloutResult, SearchPolicy, play
+from swt_inference.search.base import RootNoise
+from swt_models.observation import ObservationShape
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PlayTask:
+    """Sessions for one actor.
+
+    ``exploring`` plays with root noise and temperature and records trajectories; otherwise decisions are
+    greedy and pass the minimum-confidence filter, as validation and live trading do it.
+    """
+
+    config: SWTConfig
+    boundaries_s: tuple[int, int]
+    bars_sha256: str
+    weights: Path
+    first_rows: Int64
+    exploring: bool
+    temperature: float
+    seed: tuple[int, ...]
+
+
+@lru_cache(maxsize=1)
+def _dataset(config_json: str, boundaries_s: tuple[int, int], sha256: str) -> Dataset:
+    dataset = load_dataset(SWTConfig.model_validate_json(config_json), boundaries_s)
+    if dataset.bars.sha256 != sha256:
+        raise DataError("the actor's bars are not the trainer's", remedy="do not change data/ during a run")
+    return dataset
+
+
+def play_sessions(task: PlayTask) -> RolloutResult:
+    """Play the task's sessions; runs in a worker."""
+    config = task.config
+    dataset = _dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256)
+    market = dataset.market
+    engine = frozen_engine(task.weights, config, market.processor.market_size, market.processor.position_size)
+    rng = np.random.default_rng(np.random.SeedSequence(task.seed[0], spawn_key=task.seed[1:]))
+    policy = SearchPolicy(
+        engine,
+        minimum_confidence=0.0 if task.exploring else config.trading.minimum_confidence,
+        temperature=task.temperature if task.exploring else 0.0,
+        rng=rng if task.exploring else None,
+    )
+    return play(
+        policy,
+        market,
+        task.first_rows,
+        task.first_rows + config.data.session_bars - 1,
+        batch=config.training.episodes_per_actor,
+        record=task.exploring,
+    )
+
+
+def frozen_engine(weights: Path, config: SWTConfig, market_size: int, position_size: int) -> InferenceEngine:
+    """An engine on weights that a trainer exported (not a published checkpoint)."""
+    shape = ObservationShape.for_profile(config.features.profile, market_size, position_size)
+    evaluator = create_evaluator(load_file(weights), config.model, shape, "cpu")
+    noise = RootNoise(config.training.dirichlet_alpha, config.training.dirichlet_fraction)
+    return InferenceEngine(evaluator, search_of(config), observation_size=shape.size, noise=noise)
+
+
+def search_of(config: SWTConfig) -> SearchConfig:
+    """The search that self-play, selection, validation and live trading share."""
+    return config.trading.search
