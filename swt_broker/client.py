@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 
 from swt_broker import decoding
+from swt_broker.in_flight import InFlight
 from swt_broker.orders import market_order_body
 from swt_broker.rate_limit import RateLimit
 from swt_broker.records import (
@@ -56,6 +57,7 @@ class OandaClient:
         self.settings = settings
         self._account_path = f"/v3/accounts/{settings.account_id}"
         self._limit = RateLimit(settings.requests_per_second)
+        self._in_flight = InFlight()
         self._http = httpx.AsyncClient(
             transport=transport,
             headers={
@@ -77,6 +79,10 @@ class OandaClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+    async def wait_idle(self) -> None:
+        """Return when no request of this client (nor the opening of a stream) is in flight."""
+        await self._in_flight.wait_idle()
 
     # Reads -----------------------------------------------------------------------------------------
 
@@ -225,10 +231,7 @@ class OandaClient:
         """
         if side not in ("long", "short"):
             raise ValueError(f"side is 'long' or 'short', not {side!r}")
-        body: dict[str, Any] = {
-            f"{side}Units": "ALL" if units is None else str(units),
-            f"{'short' if side == 'long' else 'long'}Units": "NONE",
-        }
+        body: dict[str, Any] = {f"{side}Units": "ALL" if units is None else str(units)}
         if client_id is not None:
             body[f"{side}ClientExtensions"] = {"id": client_id}
         path = f"{self._account_path}/positions/{instrument}/close"
@@ -246,7 +249,7 @@ class OandaClient:
     ) -> T:
         await self._limit.acquire()
         try:
-            async with asyncio.timeout(self.settings.request_timeout_s):
+            async with self._in_flight, asyncio.timeout(self.settings.request_timeout_s):
                 response = await self._http.get(self.settings.base_url + path, params=params)
         except _TRANSPORT_ERRORS as error:
             raise Unavailable(f"GET {path} failed: {error!r}") from error
@@ -261,7 +264,7 @@ class OandaClient:
     ) -> OrderResult:
         await self._limit.acquire()
         try:
-            async with asyncio.timeout(self.settings.request_timeout_s):
+            async with self._in_flight, asyncio.timeout(self.settings.request_timeout_s):
                 response = await self._http.request(
                     method, self.settings.base_url + path, content=json.dumps(body)
                 )
@@ -283,7 +286,7 @@ class OandaClient:
         timeout = httpx.Timeout(self.settings.request_timeout_s, read=None)
         url = self.settings.stream_url + path
         opened = self._http.stream("GET", url, params=params, timeout=timeout)
-        return EventStream(opened, _check_read, decode, self.settings.request_timeout_s)
+        return EventStream(opened, _check_read, decode, self.settings.request_timeout_s, self._in_flight)
 
 
 def _json_object(content: bytes) -> JSON | None:

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import httpx
 
 from swt_broker.decoding import MALFORMED
+from swt_broker.in_flight import InFlight
 from swt_broker.records import JSON
 from swt_core.errors import BrokerError, Unavailable
 
@@ -37,11 +38,13 @@ class EventStream(Generic[E]):
         check: Callable[[httpx.Response, bytes], None],
         decode: Callable[[JSON], E],
         open_timeout_s: float,
+        in_flight: InFlight,
     ) -> None:
         self._open_response = open_response
         self._check = check
         self._decode = decode
         self._open_timeout_s = open_timeout_s
+        self._in_flight = in_flight
         self._lines: AsyncIterator[str] | None = None
         self._handed_out = 0
         self._progress = asyncio.Event()
@@ -51,7 +54,7 @@ class EventStream(Generic[E]):
 
     async def __aenter__(self) -> EventStream[E]:
         try:
-            async with asyncio.timeout(self._open_timeout_s):
+            async with self._in_flight, asyncio.timeout(self._open_timeout_s):
                 response = await self._open_response.__aenter__()
                 refused = b"" if response.is_success else await response.aread()
         except (httpx.HTTPError, TimeoutError, OSError) as error:

@@ -76,6 +76,7 @@ class Account:
         self.created_s = start_s
         self.log = TransactionLog(settings.account_id, settings.user_id)
         self.alias = "Practice"
+        self.margin_rate = Decimal(str(instrument.margin_rate))
         self.balance = ZERO
         self.trades: dict[int, OpenTrade] = {}
         self.open_ids: list[int] = []
@@ -133,7 +134,7 @@ class Account:
         if tick is None:
             return ZERO
         value = self.price(tick.bid + tick.ask) / 2 * abs(units) * self.conversion.mid
-        return money(value * Decimal(str(self.instrument.margin_rate)))
+        return money(value * self.margin_rate)
 
     def position_value(self, tick: Tick | None) -> Decimal:
         """Market value of the position in home currency."""
@@ -144,6 +145,10 @@ class Account:
     def nav(self, tick: Tick | None) -> Decimal:
         """Balance plus unrealized P/L."""
         return self.balance + sum((self.unrealized(trade, tick) for trade in self.open_trades), ZERO)
+
+    def set_margin_rate(self, rate: Decimal) -> None:
+        """The client's own margin rate; the instrument's is the least."""
+        self.margin_rate = max(rate, Decimal(str(self.instrument.margin_rate)))
 
     # What changes it -------------------------------------------------------------------------------
 

@@ -31,9 +31,8 @@ Kind = Literal[
     "stream_reset",  # the connection is lost in the middle of a line
 ]
 _POINTS: dict[str, frozenset[str]] = {
-    "request": frozenset(
-        {"request_lost", "answer_lost", "delay", "status", "non_json", "reset", "truncated", "not_found"}
-    ),
+    "request": frozenset({"request_lost", "answer_lost", "delay", "status", "non_json", "reset"}),
+    "reply": frozenset({"truncated", "not_found"}),
     "fill": frozenset({"partial_fill", "oversize_fill", "cancel"}),
     "order": frozenset({"reject"}),
     "stream": frozenset({"stall", "price_gap", "duplicate", "stream_reset"}),
@@ -98,7 +97,7 @@ class FaultPlan:
         """The fault that strikes here and now, if any; it is used up by ``times``.
 
         Args:
-            point: request, order, fill or stream.
+            point: request, reply, order, fill or stream.
             occasion: what ``match`` is looked for in, e.g. ``POST /v3/accounts/.../orders``.
             only: restrict to one kind.
         """

@@ -32,6 +32,9 @@ its streams, and only then returns from ``sleep_until``** (`EventStream.wait_con
 once for a stream that has ended). So whatever the market did up to T is known before it is T. Ids that
 are not the trader's own, or that its feed has dropped, are ignored.
 
+A request of the trader that is in flight must not let time slip away: before it advances, the clock also
+waits for `OandaClient.wait_idle()` (a POST moves time by itself, see below).
+
 A trader with many tasks has one clock: ``sleep_until`` puts its time on a heap; whenever no advance is
 in flight and the heap is not empty, the clock sends one for the earliest time (after yielding to the
 event loop until the other tasks are blocked), then moves ``time_s()`` and releases the sleepers that are
@@ -56,3 +59,88 @@ as the trader computes.
 """
 
 from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from swt_live.practice.exchange import Exchange
+
+
+@dataclass
+class _Waiting:
+    until_s: float
+    due: asyncio.Future[bool]
+
+
+class ClockDriver:
+    """Moves an exchange's time: by its participants in lock-step, by the event loop's time else."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._mode = exchange.settings.mode
+        self._waiting: dict[str, _Waiting] = {}
+        self._joined: set[str] = set()
+
+    def reply(self) -> dict[str, object]:
+        """The `ClockReply` of this moment."""
+        exchange = self._exchange
+        return {
+            "mode": self._mode,
+            "time_s": exchange.now_s,
+            "ended": exchange.market.ended,
+            "next_event_s": exchange.next_event_s,
+            "streams": exchange.streams.lines,
+        }
+
+    async def advance(self, participant: str, until_s: float, gone: asyncio.Event) -> dict[str, object]:
+        """Register a wake-up and return when it has come, or when the participant has gone."""
+        if until_s <= self._exchange.now_s:
+            return self.reply()
+        due: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._release(participant)
+        waiting = self._waiting[participant] = _Waiting(until_s, due)
+        if self._mode == "lockstep":
+            self._joined.add(participant)
+            self._move()
+        if not due.done():
+            leaving: asyncio.Future[bool] = asyncio.ensure_future(gone.wait())
+            await asyncio.wait([due, leaving], return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+            if gone.is_set() and self._waiting.get(participant) is waiting:
+                self.leave(participant)
+        return self.reply()
+
+    def leave(self, participant: str) -> None:
+        """Do not wait for this participant any more."""
+        self._joined.discard(participant)
+        self._release(participant)
+        if self._mode == "lockstep":
+            self._move()
+
+    async def run(self) -> None:
+        """Free-running modes: follow the event loop's time at the set speed, for ever."""
+        loop = asyncio.get_running_loop()
+        exchange, speed = self._exchange, self._exchange.settings.speed
+        begun_s, market_s = loop.time(), exchange.now_s
+        while True:
+            exchange.advance(market_s + (loop.time() - begun_s) * speed)
+            self._release_due()
+            next_s = min([exchange.next_event_s, *(item.until_s for item in self._waiting.values())])
+            delay_s = (next_s - market_s) / speed - (loop.time() - begun_s)
+            # A new wake-up may be registered meanwhile: look again soon.
+            await asyncio.sleep(min(max(delay_s, 0.0), 0.05))
+
+    def _move(self) -> None:
+        while self._waiting and self._joined <= self._waiting.keys():
+            self._exchange.advance(min(item.until_s for item in self._waiting.values()))
+            self._release_due()
+
+    def _release_due(self) -> None:
+        for name, item in list(self._waiting.items()):
+            if item.until_s <= self._exchange.now_s:
+                self._release(name)
+
+    def _release(self, participant: str) -> None:
+        item = self._waiting.pop(participant, None)
+        if item is not None and not item.due.done():
+            item.due.set_result(True)

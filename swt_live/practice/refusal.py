@@ -19,3 +19,8 @@ class Refusal(Exception):
     def bad_value(cls, name: str) -> Refusal:
         """400 for a parameter."""
         return cls(400, f"Invalid value specified for '{name}'")
+
+
+def sentence(code: str) -> str:
+    """An error code in words."""
+    return code.replace("_", " ").capitalize()
