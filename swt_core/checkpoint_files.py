@@ -26,7 +26,7 @@ _ARCHITECTURE = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 class _Metadata(BaseModel):
     # extra="ignore": a newer trainer may say more than this reader understands.
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class CheckpointData(_Metadata):
@@ -111,7 +111,7 @@ def require_compatible(
 
 def encode(weights: Weights, metadata: CheckpointMetadata) -> bytes:
     """A checkpoint's bytes; the same input gives the same bytes."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in weights.items()}
     # One header key only: safetensors writes several in no fixed order.
     return safetensors_numpy.save(arrays, {_HEADER_KEY: metadata.model_dump_json()})
 
