@@ -21,9 +21,9 @@ class LevelPlan:
         mode: sessions for a quick look, whole weeks for a verdict.
         sessions: at most so many sessions; None: all of the test range.
         curves: resampled curves in each Monte Carlo set.
-        sensitivity_sessions: sessions of each sensitivity run; 0: none, None: all.
+        sensitivity_sessions: sessions of the comparison and of each sensitivity run; None: all.
         walk_forward: whether out-of-sample is set against in-sample.
-        compare_sessions: whether sessions are run beside the weeks.
+        compare_sessions: whether sessions are run beside the weeks, and assumptions changed.
     """
 
     level: Level

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swt_core.calendar import trading_day, week_number
+from swt_core.calendar import MINUTE_S, trading_day, week_number
 from swt_validation.evaluation import Evaluation
 
 Float64 = NDArray[np.float64]
@@ -59,19 +59,27 @@ class WeeklyReturns:
         week: ``[w]`` number of the FX week (`swt_core.calendar.week_number`).
         pips: ``[w]``.
         returns: ``[w]`` unlevered.
+        start_s, end_s: ``[w]`` open of the first and end of the last evaluated bar.
     """
 
     week: Int64
     pips: Float64
     returns: Float64
+    start_s: Int64
+    end_s: Int64
 
 
 def weekly_returns(evaluation: Evaluation) -> WeeklyReturns:
     """Marked profit of every trading week that has evaluated bars."""
-    weeks = week_number(evaluation.bar_time_s)
-    unique, place = np.unique(weeks, return_inverse=True)
+    times = evaluation.bar_time_s
+    unique, place = np.unique(week_number(times), return_inverse=True)
+    start_s, end_s = np.full(len(unique), np.iinfo(np.int64).max), np.zeros(len(unique), np.int64)
+    np.minimum.at(start_s, place, times)
+    np.maximum.at(end_s, place, times + MINUTE_S)
     return WeeklyReturns(
         week=unique.astype(np.int64),
         pips=np.bincount(place, evaluation.change_pips, len(unique)).astype(np.float64),
         returns=np.bincount(place, evaluation.change_returns, len(unique)).astype(np.float64),
+        start_s=start_s,
+        end_s=end_s,
     )

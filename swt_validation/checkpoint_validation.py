@@ -1,0 +1,301 @@
+"""`validate_checkpoint`: one checkpoint in, a verdict with its report out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from swt_core.checkpoints import CheckpointRef
+from swt_core.clock import Clock, iso_utc
+from swt_core.config import SWTConfig
+from swt_core.errors import DataError, StateError
+from swt_core.pool import SerialPool, WorkerPool
+from swt_core.state import read_json, write_bytes, write_json
+from swt_core.verdict import VERDICT_FILE, Verdict, judged_config_hash
+from swt_data.bars import Bars
+from swt_data.quality import check_quality
+from swt_data.sessions import build_session_index
+from swt_features.processor import LOOKBACK
+from swt_validation.analysis import AgentRun, analyse, baseline_row, sharpe_inference, significance
+from swt_validation.assembly import Parts, assemble
+from swt_validation.evaluation import Evaluation, TradeColumns
+from swt_validation.held_out import Episodes, HeldOut, held_out
+from swt_validation.ledger import Trial, append_trial, read_ledger, trial_matrix
+from swt_validation.levels import LEVELS, Deadline, Level, LevelPlan, plan
+from swt_validation.nav import daily_nav, weekly_returns
+from swt_validation.pages.style import PageData
+from swt_validation.pdf import write_pdf
+from swt_validation.performance import DAYS_PER_YEAR, sharpe
+from swt_validation.players import CheckpointPlayer, Player, Setting
+from swt_validation.report import PDF_FILE, REPORT_FILE, Report, WalkForward
+from swt_validation.sensitivity import sensitivity
+from swt_validation.walk_forward import ROLLING_WEEKS, walk_forward
+
+TRADES_FILE: Final = "trades.csv"
+# In-sample weeks of a walk-forward: a year is enough for its mean.
+_IN_SAMPLE_WEEKS: Final = 2 * ROLLING_WEEKS
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MarketSource:
+    """The bars to judge on, and where they came from."""
+
+    bars: Bars
+    name: str
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What `validate_checkpoint` leaves behind.
+
+    Attributes:
+        report: all figures, with the verdict inside.
+        directory: where verdict, report, PDF and trades lie.
+        fresh: False if this checkpoint had already been judged at this level, by the same rules.
+    """
+
+    report: Report
+    directory: Path
+    fresh: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        return self.report.verdict
+
+    @property
+    def pdf(self) -> Path:
+        """The report to read."""
+        return self.directory / PDF_FILE
+
+
+def validate_checkpoint(
+    checkpoint: CheckpointRef,
+    *,
+    source: MarketSource,
+    config: SWTConfig,
+    level: Level,
+    state: Path,
+    clock: Clock,
+    pool: WorkerPool | None = None,
+    player: Player | None = None,
+    progress: Progress | None = None,
+    again: bool = False,
+) -> Validation:
+    """Judge a checkpoint on its own test range and write everything down.
+
+    A checkpoint is judged once a level: a verdict by the same rules on the same bars that has not expired
+    is returned as it is, unless ``again``. The ledger line is written before the verdict, so no trial is
+    ever lost.
+
+    Args:
+        checkpoint: what to judge.
+        source: the bars it was trained on, or the same with more appended.
+        config: rules of trading, features, validation settings.
+        level: how deep.
+        state: the validator's state directory.
+        clock: injected time.
+        pool: shares out the episodes; None: this process.
+        player: who plays; None: the checkpoint itself.
+        progress: called with a sentence at each stage.
+        again: judge it even if there is a verdict already.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be loaded or belongs to other features.
+        DataError: the test range is not held out, or the bars do not cover it.
+    """
+    say = progress or _silent
+    directory = state / checkpoint.sha256 / level
+    deadline = Deadline(clock, config.validation.time_limit_minutes * 60)
+    held = held_out(source.bars, check_quality(source.bars), checkpoint.metadata.data, config.data)
+    bars = source.bars.rows(slice(held.low_row, held.high_row))
+    if not again and (known := _known(directory, config, bars, clock.time_s())) is not None:
+        return Validation(known, directory, fresh=False)
+    setting, steps = Setting(bars, config), plan(level, config.validation)
+    actor = player or CheckpointPlayer(checkpoint, pool or SerialPool())
+    parts, trial, pages_of = _evaluate(
+        checkpoint, source, setting, held, steps, actor, state, deadline, clock, say
+    )
+    report = assemble(parts, deadline, clock.time_s())
+    append_trial(
+        state,
+        trial.model_copy(update={"decision": report.verdict.decision.value, "score": report.score.total}),
+    )
+    say("writing the report")
+    _write(directory, report, pages_of(report))
+    _promote(state / checkpoint.sha256, directory, report)
+    return Validation(report, directory, fresh=True)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _known(directory: Path, config: SWTConfig, bars: Bars, now_s: float) -> Report | None:
+    """The report of an earlier run that still stands: same rules, same bars, complete, not expired."""
+    try:
+        report = read_json(directory / REPORT_FILE, Report)
+        verdict = read_json(directory / VERDICT_FILE, Verdict)
+    except StateError:  # broken: judge again
+        return None
+    if report is None or verdict is None or report.verdict != verdict or not report.complete:
+        return None
+    same = verdict.config_hash == judged_config_hash(config) and verdict.data.sha256 == bars.sha256
+    return report if same and now_s < verdict.expires_s else None
+
+
+def _evaluate(
+    checkpoint: CheckpointRef,
+    source: MarketSource,
+    setting: Setting,
+    held: HeldOut,
+    steps: LevelPlan,
+    player: Player,
+    state: Path,
+    deadline: Deadline,
+    clock: Clock,
+    say: Progress,
+) -> tuple[Parts, Trial, Callable[[Report], PageData]]:
+    config = setting.config
+    rng = np.random.default_rng(np.random.SeedSequence(config.validation.seed, spawn_key=(1,)))
+    weeks, sessions = _shifted(held.weeks, held.low_row), _shifted(held.sessions, held.low_row)
+    episodes = weeks if steps.mode == "weeks" else sessions.thinned(steps.sessions, rng)
+    if not len(episodes):
+        data = checkpoint.metadata.data
+        raise DataError(
+            f"the test range ({iso_utc(data.test_start_s)} – {iso_utc(data.test_end_s)}) holds no "
+            f"{'whole trading week' if steps.mode == 'weeks' else 'session'}",
+            remedy="hold out a longer range, or use level STANDARD, which judges by sessions",
+        )
+    say(f"playing {len(episodes)} {steps.mode}")
+    run = player.play(setting, episodes)
+    market = setting.market()
+    say("resampling and testing")
+    analysis = analyse(run, market, config, steps)
+    trial = _trial(checkpoint, setting.bars, run, steps.level, clock.time_s())
+    trials = trial_matrix(read_ledger(state), trial)
+    luck = significance(analysis.permutation, sharpe_inference(analysis.nav, trials), trials, rng)
+    compared, rows = None, []
+    if steps.compare_sessions and len(sessions) and deadline.allows("sessions and sensitivity"):
+        subset = sessions.thinned(steps.sensitivity_sessions, rng)
+        say(f"comparing with {len(subset)} sessions")
+        reference = player.play(setting, subset)
+        compared = baseline_row(f"agent, {len(subset)} sessions", reference.evaluation, rng)
+        say("changing assumptions")
+        rows = sensitivity(player, setting, subset, reference, rng, deadline)
+    walks = []
+    if steps.walk_forward and deadline.allows("walk-forward"):
+        say("walking forward")
+        walks = _walks(run.evaluation, checkpoint, source, config, player)
+    parts = Parts(
+        checkpoint,
+        config,
+        steps,
+        market,
+        run,
+        analysis,
+        luck,
+        rows,
+        walks,
+        compared,
+        source.name,
+        source.synthetic,
+    )
+
+    def pages_of(report: Report) -> PageData:
+        return PageData(report, run, market, analysis.permutation.random_pips, config.validation.seed)
+
+    return parts, trial, pages_of
+
+
+def _shifted(episodes: Episodes, low_row: int) -> Episodes:
+    return replace(episodes, first_rows=episodes.first_rows - low_row, last_rows=episodes.last_rows - low_row)
+
+
+def _trial(checkpoint: CheckpointRef, bars: Bars, run: AgentRun, level: Level, now_s: float) -> Trial:
+    weeks, data = weekly_returns(run.evaluation), checkpoint.metadata.data
+    ratio = sharpe(daily_nav(run.evaluation).returns)
+    return Trial(
+        schema_version=1,
+        checkpoint_sha256=checkpoint.sha256,
+        checkpoint_name=checkpoint.name,
+        level=level,
+        bars_sha256=bars.sha256,
+        test_start_s=data.test_start_s,
+        test_end_s=data.test_end_s,
+        decision="",
+        score=0.0,
+        daily_sharpe=None if ratio is None else ratio / DAYS_PER_YEAR**0.5,
+        weeks=tuple(weeks.week.tolist()),
+        weekly_returns=tuple(weeks.returns.tolist()),
+        created_s=now_s,
+    )
+
+
+def _walks(
+    out_of_sample: Evaluation,
+    checkpoint: CheckpointRef,
+    source: MarketSource,
+    config: SWTConfig,
+    player: Player,
+) -> list[WalkForward]:
+    """Both schemes; the training range is read for this purpose alone."""
+    data = checkpoint.metadata.data
+    low, high = (int(r) for r in np.searchsorted(source.bars.time_s, [data.train_start_s, data.train_end_s]))
+    bars = source.bars.rows(slice(low, high))
+    if len(bars) <= LOOKBACK:
+        return []
+    index = build_session_index(bars, check_quality(bars), config.data.session_bars, LOOKBACK)
+    weeks = index.weeks[-_IN_SAMPLE_WEEKS:]
+    if not len(weeks):
+        return []
+    episodes = Episodes("weeks", weeks[:, 0].copy(), weeks[:, 1] - 2)
+    in_sample = player.play(Setting(bars, config), episodes).evaluation
+    found = (
+        walk_forward(out_of_sample, in_sample, "rolling"),
+        walk_forward(out_of_sample, in_sample, "anchored"),
+    )
+    return [walk for walk in found if walk is not None]
+
+
+def _trades_csv(trades: TradeColumns) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    names = list(trades.__dataclass_fields__)
+    writer.writerow(names)
+    writer.writerows(zip(*(getattr(trades, name).tolist() for name in names), strict=True))
+    return text.getvalue().encode()
+
+
+def _write(directory: Path, report: Report, data: PageData) -> None:
+    """Report, PDF and trades first, the verdict last: whoever sees a verdict finds its report."""
+    write_json(directory / REPORT_FILE, report)
+    write_bytes(directory / TRADES_FILE, _trades_csv(data.run.evaluation.trades))
+    write_pdf(directory / PDF_FILE, data)
+    write_json(directory / VERDICT_FILE, report.verdict)
+
+
+def _promote(checkpoint_directory: Path, directory: Path, report: Report) -> None:
+    """Show this verdict as the checkpoint's own, unless a deeper one that still stands is there."""
+    try:
+        shown = read_json(checkpoint_directory / VERDICT_FILE, Verdict)
+    except StateError:
+        shown = None
+    if (
+        shown is not None
+        and LEVELS.index(shown.level) > LEVELS.index(report.level)
+        and shown.config_hash == report.verdict.config_hash
+        and report.verdict.created_s < shown.expires_s
+    ):
+        return
+    for name in (REPORT_FILE, TRADES_FILE, PDF_FILE, VERDICT_FILE):
+        write_bytes(checkpoint_directory / name, (directory / name).read_bytes())
