@@ -40,8 +40,12 @@ def duty(
     now_s: float,
     started: bool,
     emergency: bool,
+    orphaned: bool = False,
 ) -> Duty | None:
-    """The strictest thing that must be done about the position now; None when nothing must."""
+    """The strictest thing that must be done about the position now; None when nothing must.
+
+    ``orphaned``: no model may trade, so nobody would ever close the position.
+    """
     if emergency:
         return Duty(0, "EMERGENCY_STOP", urgent=True)
     if safety.memory.flatten_reason is not None:
@@ -63,6 +67,8 @@ def duty(
         return Duty(0, "START_TRADING is not set")
     if intent is not None and intent.state is IntentState.FILLED and journal.filled_late(intent.client_id):
         return Duty(0, "a late fill, no longer wanted")
+    if orphaned:
+        return Duty(0, "no model may manage the position")
     limit_s = config.trading.flat_minutes_before_week_close * MINUTE_S - WEEK_CLOSE_GRACE_S
     if seconds_to_week_close(now_s) <= limit_s:
         return Duty(0, "the week is closing")

@@ -155,6 +155,7 @@ class LiveTrader:
         self.last_point: DecisionPoint | None = None
         self._duty: Duty | None = None
         self._emergency_done = False
+        self._orphaned = False
         self._decided_s = 0
         self._collected_s = 0
         self._stopping = False
@@ -453,6 +454,7 @@ class LiveTrader:
             now_s=now_s,
             started=self.flags.started,
             emergency=emergency,
+            orphaned=self._orphaned,
         )
 
     def _may_serve(self, wanted: Duty, now_s: float) -> bool:
@@ -531,8 +533,8 @@ class LiveTrader:
                 self.parts.alerts.alert(event.kind.value, event.detail)
 
     def _choose_model(self, now_s: float) -> None:
-        """Look for a newer authorised model; swap only when flat."""
-        if self.book.units or now_s < self.timers.model_s:
+        """Look for a newer authorised model; swap only when flat, but manage a position after a restart."""
+        if (self.book.units and self.model is not None) or now_s < self.timers.model_s:
             return
         self.timers.model_s = now_s + MODEL_CHECK_S
         selection = self.parts.models.select(now_s)
@@ -541,7 +543,9 @@ class LiveTrader:
             if self.model is not None:
                 self._note("model_withdrawn", "; ".join(selection.refusals) or "no checkpoint")
             self.model = None
+            self._orphaned = self.book.units != 0
             return
+        self._orphaned = False
         if self.model is not None and self.model.model_hash == selection.choice.ref.sha256:
             self.model = LoadedModel(self.model.engine, selection.choice, self.model.model_hash)
             return
