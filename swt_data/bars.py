@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -126,3 +127,12 @@ def bars_from_mids(
         spread_close=spread.copy(),
         volume=np.ones(len(time_s), np.int64) if volume is None else volume.astype(np.int64),
     )
+
+
+def concatenate(pieces: Sequence[Bars]) -> Bars:
+    """Bars one after the other, as given; at least one piece, all of one pair."""
+    names = ("time_s", "open_hp", "high_hp", "low_hp", "close_hp", "spread_open", "spread_close", "volume")
+    columns: dict[str, Int64] = {
+        name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names
+    }
+    return Bars(instrument=pieces[0].instrument, spread_recorded=pieces[0].spread_recorded, **columns)
