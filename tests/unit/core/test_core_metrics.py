@@ -1,0 +1,84 @@
+"""Metrics and health over HTTP."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from prometheus_client import Counter
+from prometheus_client.parser import text_string_to_metric_families
+
+from swt_core.errors import StateError
+from swt_core.metrics import Health, HealthServer, health_app, metrics_registry
+
+
+def test_a_daemon_shows_its_health_and_metrics() -> None:
+    registry = metrics_registry("trainer")
+    Counter("swt_episodes", "Episodes played", registry=registry).inc(3)
+    health = Health(True, "idle: no START_TRADING", {"age_s": 1.5, "profit_factor": float("inf")})
+    with HealthServer(registry, lambda: health) as server, httpx.Client(base_url=server.url) as client:
+        reply = client.get("/health")
+        assert reply.status_code == 200
+        assert reply.headers["content-type"] == "application/json"
+        assert reply.json() == {
+            "healthy": True,
+            "status": "idle: no START_TRADING",
+            "age_s": 1.5,
+            "profit_factor": "Infinity",
+        }
+        families = {f.name: f for f in text_string_to_metric_families(client.get("/metrics").text)}
+        assert client.get("/nothing").status_code == 404
+    assert families["swt_episodes"].samples[0].value == 3
+    assert families["swt_service_info"].samples[0].labels == {"service": "trainer"}
+    assert families["swt_process_resident_memory_bytes"].samples[0].value > 1e7
+    assert families["swt_process_cpu_seconds"].samples[0].value > 0
+    assert families["swt_process_threads"].samples[0].value >= 1
+    assert all(family.documentation for family in families.values())
+
+
+async def test_an_unhealthy_daemon_says_so_with_503() -> None:
+    app = health_app(metrics_registry("live"), lambda: Health(False, "feed stale"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        reply = await client.get("/health")
+    assert (reply.status_code, reply.json()) == (503, {"healthy": False, "status": "feed stale"})
+
+
+async def test_a_health_check_that_fails_is_unhealthy() -> None:
+    def broken() -> Health:
+        raise RuntimeError("journal is closed")
+
+    app = health_app(metrics_registry("live"), broken)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        reply = await client.get("/health")
+    assert reply.status_code == 503
+    assert "journal is closed" in reply.json()["status"]
+
+
+def test_a_taken_port_is_an_error_with_a_remedy() -> None:
+    registry = metrics_registry("x")
+    with HealthServer(registry, lambda: Health(True, "ok")) as server:
+        second = HealthServer(registry, lambda: Health(True, "ok"), port=server.port)
+        with pytest.raises(StateError, match="cannot listen on"):
+            second.start()
+        second.stop()
+
+
+def test_a_server_that_was_not_started_has_no_port_and_stops_quietly() -> None:
+    server = HealthServer(metrics_registry("x"), lambda: Health(True, "ok"))
+    with pytest.raises(StateError, match="not been started"):
+        _ = server.port
+    server.stop()
+
+
+def test_stopping_frees_the_port() -> None:
+    with HealthServer(metrics_registry("x"), lambda: Health(True, "ok")) as first:
+        port = first.port
+    first.stop()
+    with HealthServer(metrics_registry("x"), lambda: Health(True, "ok"), port=port) as again:
+        assert httpx.get(f"{again.url}/health").status_code == 200
+
+
+def test_registries_do_not_share_metrics() -> None:
+    one, two = metrics_registry("one"), metrics_registry("two")
+    Counter("swt_only_here", "Test", registry=one)
+    assert "swt_only_here" not in {metric.name for metric in two.collect()}
