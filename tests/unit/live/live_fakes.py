@@ -324,7 +324,8 @@ class FakeBroker:
         create, fill = self._fill(order, units, now_s, reported)
         if fault == "applied_lost":
             raise OutcomeUnknown("no answer")
-        return OrderResult(create, fill, None, (), self.last_id, None, {})
+        cancel = self.log[-1] if fill is None else None
+        return OrderResult(create, fill, cancel, (), self.last_id, None, {})
 
     def _create(self, order: OrderRequest, time_s: float) -> Transaction:
         create = self._append(
