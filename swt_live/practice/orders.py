@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from swt_core.instruments import Instrument
+from swt_live.practice.refusal import Refusal
 
 JSONObject = dict[str, Any]
 POSITION_FILLS = ("DEFAULT", "OPEN_ONLY", "REDUCE_FIRST", "REDUCE_ONLY")
@@ -68,6 +69,7 @@ def check_market_order(body: JSONObject, instrument: Instrument) -> MarketOrder:
 
     Raises:
         OrderRejected: with the broker's reason.
+        Refusal: a value that is not a number.
     """
     if not body.get("instrument"):
         raise OrderRejected("INSTRUMENT_MISSING")
@@ -101,7 +103,7 @@ def check_units(value: Any, instrument: Instrument) -> int:
     """Signed whole units within the instrument's sizes."""
     if value is None:
         raise OrderRejected("UNITS_MISSING")
-    units = _decimal(value, "UNITS_INVALID")
+    units = _decimal(value, "units")
     if units == 0:
         raise OrderRejected("UNITS_INVALID")
     if units != units.to_integral_value():
@@ -138,7 +140,7 @@ def dependent_price(details: JSONObject | None, instrument: Instrument, prefix: 
 def _points(value: Any, instrument: Instrument, prefix: str) -> int | None:
     if value is None:
         return None
-    price = _decimal(value, f"{prefix}_INVALID")
+    price = _decimal(value, "price")
     if price <= 0:
         raise OrderRejected(f"{prefix}_INVALID")
     scaled = price.scaleb(instrument.display_precision)
@@ -147,11 +149,12 @@ def _points(value: Any, instrument: Instrument, prefix: str) -> int | None:
     return int(scaled)
 
 
-def _decimal(value: Any, reason: str) -> Decimal:
+def _decimal(value: Any, name: str) -> Decimal:
+    # What is no number never becomes an order, not even a rejected one.
     try:
         number = Decimal(str(value))
     except InvalidOperation:
-        raise OrderRejected(reason) from None
+        raise Refusal.bad_value(name) from None
     if not number.is_finite():
-        raise OrderRejected(reason)
+        raise Refusal.bad_value(name)
     return number
