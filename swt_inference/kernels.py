@@ -160,9 +160,9 @@ def expected_value_nb(logits: Float32, bias: Float32, atoms: Float32, powers: Fl
 def inverse_transform_nb(value: float) -> float:
     """MuZero's h⁻¹, see `swt_models.support`."""
     epsilon = 1e-3
-    magnitude = abs(value)
-    root = np.sqrt(1.0 + 4.0 * epsilon * (magnitude + 1.0 + epsilon))
-    result = ((root - 1.0) / (2.0 * epsilon)) ** 2 - 1.0
+    shifted = abs(value) + 1.0 + epsilon
+    root = 2.0 * shifted / (np.sqrt(1.0 + 4.0 * epsilon * shifted) + 1.0)
+    result = root * root - 1.0
     return result if value >= 0.0 else -result
 
 

@@ -49,8 +49,12 @@ class Heads(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.outputs = nn.ModuleDict({name: _zero_linear(width, size) for name, size in outputs.items()})
 
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """What every output layer reads."""
+        return torch.relu(self.norm(inputs))
+
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
-        hidden = torch.relu(self.norm(inputs))
+        hidden = self.hidden(inputs)
         return {name: layer(hidden) for name, layer in self.outputs.items()}
 
 

@@ -69,6 +69,26 @@ class StochasticMuZeroNetwork(nn.Module):
         outputs = self.prediction["heads"](self.prediction["trunk"](latents))
         return outputs["policy"], outputs["value"]
 
+    def prediction_hidden(self, latents: Tensor) -> Tensor:
+        """f up to its heads, ``[B, H]``: for losses that need one head on all rows and the other on some."""
+        hidden: Tensor = self.prediction["heads"].hidden(self.prediction["trunk"](latents))
+        return hidden
+
+    def policy_logits(self, hidden: Tensor) -> Tensor:
+        """The policy head on `prediction_hidden`, ``[B, 4]``."""
+        logits: Tensor = self.prediction["heads"].outputs["policy"](hidden)
+        return logits
+
+    def value_logits(self, hidden: Tensor) -> Tensor:
+        """The value head on `prediction_hidden`, ``[B, bins]``."""
+        logits: Tensor = self.prediction["heads"].outputs["value"](hidden)
+        return logits
+
+    def bias_policy(self, action: int, logit: float) -> None:
+        """Start from a policy that prefers one action by ``logit``."""
+        with torch.no_grad():
+            self.prediction["heads"].outputs["policy"].bias[action] = logit
+
     def afterstate(self, latents: Tensor, actions: Tensor) -> Tensor:
         """φ: latent and one-hot action ``[B, 4]`` → afterstate ``[B, H]``."""
         return normalise(self.afterstate_dynamics(latents + self.action_embedding(actions)))

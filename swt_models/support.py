@@ -77,9 +77,10 @@ def transform(values: Tensor) -> Tensor:
 
 
 def inverse_transform(values: Tensor) -> Tensor:
-    """The exact inverse of `transform`."""
-    root = (1 + 4 * EPSILON * (values.abs() + 1 + EPSILON)).sqrt()
-    return values.sign() * (((root - 1) / (2 * EPSILON)) ** 2 - 1)
+    """The exact inverse of `transform`, rearranged so that nothing cancels in float32."""
+    shifted = values.abs() + (1 + EPSILON)
+    root = 2 * shifted / ((1 + 4 * EPSILON * shifted).sqrt() + 1)
+    return values.sign() * (root**2 - 1)
 
 
 def _transform(values: NDArray[np.float64]) -> NDArray[np.float64]:

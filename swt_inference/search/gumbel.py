@@ -2,7 +2,9 @@
 
 Danihelka et al. (2022) define the choices for deterministic models (`gumbel_rules`); afterstates keep the
 chance rule, so below each considered action chance outcomes are visited in proportion to their
-probability.
+probability. As in the deterministic case the interior choice is not asymptotically exact: σ(q) grows with the
+visits, so an action that looked bad after one unlucky outcome may not be tried again. With few simulations,
+for which it is made, that does not matter; with many, use standard search.
 """
 
 from __future__ import annotations
