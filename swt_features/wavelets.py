@@ -164,13 +164,20 @@ def _reflected(weights: Float64) -> Float64:
 
 
 @lru_cache(maxsize=4)
-def scattering_tables(profile: Profile) -> ScatteringTables:
-    """The tables of a profile; Kymatio's filters are computed once per process."""
+def kymatio_transform(profile: Profile) -> Any:
+    """Kymatio's own ``Scattering1D`` of a window."""
     from kymatio.scattering1d.frontend.numpy_frontend import ScatteringNumPy1D
 
+    j, q = SCALES[profile]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # 256 samples are short for J = 6: expected
-        kymatio = ScatteringNumPy1D(*SCALES[profile][:1], WINDOW, SCALES[profile][1])
+        return ScatteringNumPy1D(j, WINDOW, q)
+
+
+@lru_cache(maxsize=4)
+def scattering_tables(profile: Profile) -> ScatteringTables:
+    """The tables of a profile; Kymatio's filters are computed once per process."""
+    kymatio = kymatio_transform(profile)
     pooled = profile == "J2Q6"
     slots, first_order_slots = (16, 16) if pooled else (4, 1)
     frequencies = 2 * np.pi * np.arange(PADDED) / PADDED
