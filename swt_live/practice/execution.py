@@ -208,7 +208,7 @@ class ExecutionEngine:
             }
             if opened.client_extensions:
                 trade_opened["clientExtensions"] = opened.client_extensions
-        liquidity = str(account.settings.liquidity_units)
+        liquidity = account.settings.liquidity_units
         bid, ask = str(account.price(tick.bid)), str(account.price(tick.ask))
         fill = account.log.add(
             self.market.now_s,
