@@ -53,9 +53,33 @@ class Heads(nn.Module):
         """What every output layer reads."""
         return torch.relu(self.norm(inputs))
 
+    def output(self, name: str, hidden: Tensor) -> Tensor:
+        """One output of `hidden`'s rows."""
+        result: Tensor = self.outputs[name](hidden)
+        return result
+
+    def bias(self, name: str) -> Tensor:
+        """The bias of one output layer."""
+        layer = self.outputs[name]
+        assert isinstance(layer, nn.Linear)
+        return layer.bias
+
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         hidden = self.hidden(inputs)
         return {name: layer(hidden) for name, layer in self.outputs.items()}
+
+
+class TrunkWithHeads(nn.Module):
+    """A residual stack and the heads that read it."""
+
+    def __init__(self, width: int, blocks: int, outputs: dict[str, int]) -> None:
+        super().__init__()
+        self.trunk = ResidualStack(width, blocks)
+        self.heads = Heads(width, outputs)
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        outputs: dict[str, Tensor] = self.heads(self.trunk(inputs))
+        return outputs
 
 
 def _zero_linear(inputs: int, outputs: int) -> nn.Linear:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from swt_core.config.models import ModelConfig
 from swt_core.position import ACTIONS
-from swt_models.blocks import Heads, ResidualStack, normalise
+from swt_models.blocks import ResidualStack, TrunkWithHeads, normalise
 from swt_models.observation import ObservationShape
 from swt_models.representation import representation_network
 from swt_models.support import Support
@@ -36,24 +36,12 @@ class StochasticMuZeroNetwork(nn.Module):
         self.codes = chance_codes(model)
         width, blocks, bins = model.hidden_dim, model.residual_blocks, model.support_bins
         self.representation = representation_network(model, observation)
-        self.prediction = nn.ModuleDict(
-            {
-                "trunk": ResidualStack(width, blocks),
-                "heads": Heads(width, {"value": bins, "policy": ACTIONS}),
-            }
-        )
+        self.prediction = TrunkWithHeads(width, blocks, {"value": bins, "policy": ACTIONS})
         self.action_embedding = nn.Linear(ACTIONS, width, bias=False)
         self.afterstate_dynamics = ResidualStack(width, blocks)
-        self.afterstate_prediction = nn.ModuleDict(
-            {
-                "trunk": ResidualStack(width, blocks),
-                "heads": Heads(width, {"value": bins, "chance": self.codes}),
-            }
-        )
+        self.afterstate_prediction = TrunkWithHeads(width, blocks, {"value": bins, "chance": self.codes})
         self.chance_embedding = nn.Linear(self.codes, width, bias=False)
-        self.state_dynamics = nn.ModuleDict(
-            {"trunk": ResidualStack(width, blocks), "heads": Heads(width, {"reward": bins})}
-        )
+        self.state_dynamics = TrunkWithHeads(width, blocks, {"reward": bins})
         for embedding in (self.action_embedding, self.chance_embedding):
             nn.init.normal_(embedding.weight, std=0.5)
         self.encoder = ChanceEncoder(model, observation) if model.chance == "codebook" else None
@@ -66,28 +54,25 @@ class StochasticMuZeroNetwork(nn.Module):
 
     def predict(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """f: latent → policy logits ``[B, 4]``, value logits ``[B, bins]``."""
-        outputs = self.prediction["heads"](self.prediction["trunk"](latents))
+        outputs = self.prediction(latents)
         return outputs["policy"], outputs["value"]
 
     def prediction_hidden(self, latents: Tensor) -> Tensor:
         """f up to its heads, ``[B, H]``: for losses that need one head on all rows and the other on some."""
-        hidden: Tensor = self.prediction["heads"].hidden(self.prediction["trunk"](latents))
-        return hidden
+        return self.prediction.heads.hidden(self.prediction.trunk(latents))
 
     def policy_logits(self, hidden: Tensor) -> Tensor:
         """The policy head on `prediction_hidden`, ``[B, 4]``."""
-        logits: Tensor = self.prediction["heads"].outputs["policy"](hidden)
-        return logits
+        return self.prediction.heads.output("policy", hidden)
 
     def value_logits(self, hidden: Tensor) -> Tensor:
         """The value head on `prediction_hidden`, ``[B, bins]``."""
-        logits: Tensor = self.prediction["heads"].outputs["value"](hidden)
-        return logits
+        return self.prediction.heads.output("value", hidden)
 
     def bias_policy(self, action: int, logit: float) -> None:
         """Start from a policy that prefers one action by ``logit``."""
         with torch.no_grad():
-            self.prediction["heads"].outputs["policy"].bias[action] = logit
+            self.prediction.heads.bias("policy")[action] = logit
 
     def afterstate(self, latents: Tensor, actions: Tensor) -> Tensor:
         """φ: latent and one-hot action ``[B, 4]`` → afterstate ``[B, H]``."""
@@ -95,13 +80,13 @@ class StochasticMuZeroNetwork(nn.Module):
 
     def predict_afterstate(self, afterstates: Tensor) -> tuple[Tensor, Tensor]:
         """ψ: afterstate → chance logits ``[B, C]``, value logits ``[B, bins]``."""
-        outputs = self.afterstate_prediction["heads"](self.afterstate_prediction["trunk"](afterstates))
+        outputs = self.afterstate_prediction(afterstates)
         return outputs["chance"], outputs["value"]
 
     def dynamics(self, afterstates: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """g: afterstate and one-hot code ``[B, C]`` → next latent ``[B, H]``, reward logits ``[B, bins]``."""
-        hidden = self.state_dynamics["trunk"](afterstates + self.chance_embedding(codes))
-        return normalise(hidden), self.state_dynamics["heads"](hidden)["reward"]
+        hidden = self.state_dynamics.trunk(afterstates + self.chance_embedding(codes))
+        return normalise(hidden), self.state_dynamics.heads(hidden)["reward"]
 
     def encode(self, next_observations: Tensor) -> tuple[Tensor, Tensor]:
         """Chance encoder: ``[B, O]`` → straight-through one-hot code and code probabilities, ``[B, C]``.
