@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from swt_cli import config
+from swt_cli import config, data, practice, validate
 from swt_core.errors import SWTError
 from swt_core.numba_cache import configure_numba_cache
 
@@ -48,6 +48,10 @@ def root(
 
 
 app.add_typer(config.app, name="config", rich_help_panel=SETUP)
+app.add_typer(data.app, name="data", rich_help_panel=MARKET)
+app.command("practice", rich_help_panel=TRADING)(practice.practice)
+app.command("validate", rich_help_panel=MODEL)(validate.validate)
+app.command("validator", rich_help_panel=MODEL)(validate.validator)
 
 
 def main() -> None:

@@ -221,10 +221,9 @@ def analyse(run: AgentRun, market: Market, config: SWTConfig, plan: LevelPlan) -
         seed=int(seeds[3]),
     )
     rows = [baseline_row("agent", evaluation, rng), _random_row(permutation, evaluation)]
-    for rule in RULES:
-        made = rule(market)
-        played = play_rule(market, made, run.first_rows, run.last_rows, evaluation.mode)
-        rows.append(baseline_row(made.name, played, rng))
+    for name, rule in RULES.items():
+        played = play_rule(market, rule(market), run.first_rows, run.last_rows, evaluation.mode)
+        rows.append(baseline_row(name, played, rng))
     rows.append(
         BaselineRow(
             name="flat",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numba as nb
@@ -32,6 +32,7 @@ from swt_core.position import (
     advance_one_nb,
 )
 from swt_environments.market import Market
+from swt_environments.reference import SignalRule
 from swt_validation.evaluation import EpisodeMode, Evaluation, TradeColumns
 
 Float64 = NDArray[np.float64]
@@ -43,21 +44,6 @@ _MOMENTUM_ENTRY: Final = 1.0
 _REVERSION_ENTRY: Final = 2.0
 # Columns of a recorded trade.
 _TRADE_FIELDS: Final = 10
-
-
-@dataclass(frozen=True)
-class SignalRule:
-    """When to enter and leave, known at each bar's close.
-
-    Attributes:
-        entry: ``[n]`` +1 buy, −1 sell, 0 nothing; looked at when flat.
-        leave_long, leave_short: ``[n]`` whether to close.
-    """
-
-    name: str
-    entry: NDArray[np.int8]
-    leave_long: Bool
-    leave_short: Bool
 
 
 def _rolling(values: Float64, window: int) -> tuple[Float64, Float64]:
@@ -76,9 +62,8 @@ def _rolling(values: Float64, window: int) -> tuple[Float64, Float64]:
 
 def buy_and_hold(market: Market) -> SignalRule:
     """Long whenever the rules permit, closed only where they require it."""
-    size = len(market.bars)
-    never = np.zeros(size, np.bool_)
-    return SignalRule("buy and hold", np.ones(size, np.int8), never, never)
+    never = np.zeros(len(market.bars), np.bool_)
+    return SignalRule(enter_long=~never, enter_short=never, exit_long=never, exit_short=never)
 
 
 def momentum(market: Market) -> SignalRule:
@@ -89,8 +74,12 @@ def momentum(market: Market) -> SignalRule:
     _, deviation = _rolling(np.diff(close, prepend=close[:1]), _WINDOW)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.nan_to_num(move / (deviation * _WINDOW**0.5), posinf=0.0, neginf=0.0)
-    entry = np.sign(score) * (np.abs(score) > _MOMENTUM_ENTRY)
-    return SignalRule("momentum", entry.astype(np.int8), score <= 0, score >= 0)
+    return SignalRule(
+        enter_long=score > _MOMENTUM_ENTRY,
+        enter_short=score < -_MOMENTUM_ENTRY,
+        exit_long=score <= 0,
+        exit_short=score >= 0,
+    )
 
 
 def mean_reversion(market: Market) -> SignalRule:
@@ -99,17 +88,22 @@ def mean_reversion(market: Market) -> SignalRule:
     mean, deviation = _rolling(close, _WINDOW)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.nan_to_num((close - mean) / deviation, posinf=0.0, neginf=0.0)
-    entry = -np.sign(score) * (np.abs(score) > _REVERSION_ENTRY)
-    return SignalRule("mean reversion", entry.astype(np.int8), score >= 0, score <= 0)
+    return SignalRule(
+        enter_long=score < -_REVERSION_ENTRY,
+        enter_short=score > _REVERSION_ENTRY,
+        exit_long=score >= 0,
+        exit_short=score <= 0,
+    )
 
 
 @nb.njit(cache=True)
 def _play_nb(
     first_rows: Int64,
     last_rows: Int64,
-    entry: NDArray[np.int8],
-    leave_long: Bool,
-    leave_short: Bool,
+    enter_long: Bool,
+    enter_short: Bool,
+    exit_long: Bool,
+    exit_short: Bool,
     may_enter: Bool,
     flat_required: Bool,
     fill_bid: Int64,
@@ -138,10 +132,10 @@ def _play_nb(
             entered_at = position[ENTRY_POINTS]
             action = HOLD
             if side == 0.0:
-                if may_enter[row] and entry[row] != 0:
-                    action = BUY if entry[row] > 0 else SELL
+                if may_enter[row] and (enter_long[row] or enter_short[row]):
+                    action = BUY if enter_long[row] else SELL
                     entry_row = row + 1
-            elif flat_required[row] or (leave_long[row] if side > 0.0 else leave_short[row]):
+            elif flat_required[row] or (exit_long[row] if side > 0.0 else exit_short[row]):
                 action = CLOSE
             fill = row + 1
             advance_one_nb(
@@ -202,9 +196,10 @@ def play_rule(
     count = _play_nb(
         first_rows,
         last_rows,
-        rule.entry,
-        rule.leave_long,
-        rule.leave_short,
+        rule.enter_long,
+        rule.enter_short,
+        rule.exit_long,
+        rule.exit_short,
         market.may_enter,
         market.flat_required,
         market.fill_bid,
@@ -242,4 +237,8 @@ def play_rule(
     return Evaluation(mode, bars.instrument, trades, time_s, episode, equity)
 
 
-RULES: Final = (buy_and_hold, momentum, mean_reversion)
+RULES: Final[Mapping[str, Callable[[Market], SignalRule]]] = {
+    "buy and hold": buy_and_hold,
+    "momentum": momentum,
+    "mean reversion": mean_reversion,
+}

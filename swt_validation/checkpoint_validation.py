@@ -11,16 +11,17 @@ from typing import Final
 
 import numpy as np
 
-from swt_core.checkpoints import CheckpointRef
+from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock, iso_utc
 from swt_core.config import SWTConfig
-from swt_core.errors import DataError, StateError
+from swt_core.errors import CheckpointError, DataError, StateError
 from swt_core.pool import SerialPool, WorkerPool
 from swt_core.state import read_json, write_bytes, write_json
 from swt_core.verdict import VERDICT_FILE, Verdict, judged_config_hash
 from swt_data.bars import Bars
 from swt_data.quality import check_quality
 from swt_data.sessions import build_session_index
+from swt_environments.dataset import load_bars
 from swt_features.processor import LOOKBACK
 from swt_validation.analysis import AgentRun, analyse, baseline_row, sharpe_inference, significance
 from swt_validation.assembly import Parts, assemble
@@ -51,6 +52,32 @@ class MarketSource:
     bars: Bars
     name: str
     synthetic: bool
+
+
+def load_source(config: SWTConfig) -> MarketSource:
+    """The configured bars.
+
+    Raises:
+        DataError: they cannot be read, or the quality report refuses them.
+    """
+    bars, name, synthetic = load_bars(config.data)
+    check_quality(bars).require_accepted()
+    return MarketSource(bars, name, synthetic)
+
+
+def find_checkpoint(checkpoints: Path, name: str) -> CheckpointRef:
+    """A checkpoint by path, by its name in the store, or ``best`` or ``newest``.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    store = CheckpointStore(checkpoints)
+    ref = {"best": store.best, "newest": store.newest}.get(name, lambda: store.find(name))()
+    if ref is None:
+        raise CheckpointError(
+            f"{checkpoints} has no {name} checkpoint yet", remedy="train one first, or give --checkpoints"
+        )
+    return ref
 
 
 @dataclass(frozen=True)

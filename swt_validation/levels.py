@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from swt_core.clock import Clock
 from swt_core.config import ValidationConfig
+from swt_core.errors import ConfigError
 from swt_validation.evaluation import EpisodeMode
 
 Level = Literal["QUICK", "STANDARD", "FULL", "COMPREHENSIVE"]
@@ -33,6 +34,18 @@ class LevelPlan:
     sensitivity_sessions: int | None
     walk_forward: bool
     compare_sessions: bool
+
+
+def parse_level(text: str) -> Level:
+    """The level of that name, in any case.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    for level in LEVELS:
+        if level == text.upper():
+            return level
+    raise ConfigError(f"unknown level {text!r}", remedy=f"use one of {', '.join(LEVELS)}")
 
 
 def plan(level: Level, config: ValidationConfig) -> LevelPlan:

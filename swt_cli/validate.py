@@ -1,0 +1,126 @@
+"""`swt validate` and `swt validator`: judge a checkpoint by hand, or watch for new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+
+if TYPE_CHECKING:
+    from swt_validation.checkpoint_validation import Validation
+
+Checkpoints = Annotated[
+    Path, typer.Option("--checkpoints", envvar="SWT_CHECKPOINTS", help="Directory of the checkpoints.")
+]
+State = Annotated[
+    Path, typer.Option("--state", envvar="SWT_VALIDATION_STATE", help="Directory of the verdicts.")
+]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: 85 % of the cores.")]
+_COLOURS = {"DEPLOY": "green", "TEST": "blue", "IMPROVE": "yellow", "REJECT": "red"}
+
+
+def validate(
+    checkpoint: Annotated[
+        str, typer.Argument(help="Checkpoint: a path, a name in the store, or 'best' or 'newest'.")
+    ] = "best",
+    level: Annotated[
+        str, typer.Option("--level", help="QUICK, STANDARD, FULL or COMPREHENSIVE.", case_sensitive=False)
+    ] = "STANDARD",
+    checkpoints: Checkpoints = Path("checkpoints"),
+    state: State = Path("validation_state"),
+    workers: Workers = 0,
+    again: Annotated[
+        bool, typer.Option("--again", help="Judge it even if there is a verdict already.")
+    ] = False,
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a checkpoint on its own held-out range: verdict, report and PDF.
+
+    Only FULL and COMPREHENSIVE replay whole trading weeks and can say DEPLOY.
+
+    Examples: swt validate; swt validate best --level FULL; swt validate newest --level QUICK --json
+    """
+    from swt_core.clock import SystemClock
+    from swt_core.json_text import to_json
+    from swt_core.pool import LocalPool, SerialPool, default_workers
+    from swt_core.state import StateDirectory
+    from swt_validation.checkpoint_validation import find_checkpoint, load_source, validate_checkpoint
+    from swt_validation.levels import parse_level
+
+    console = Console(stderr=True)
+    depth = parse_level(level)
+    config = configuration(config_dir, profile, overrides).config
+    ref = find_checkpoint(checkpoints, checkpoint)
+    count = workers or default_workers()
+    pool = SerialPool() if count == 1 or depth == "QUICK" else LocalPool(count)
+    try:
+        with console.status(f"validating {escape(ref.name)}") as status, StateDirectory(state).writer():
+            result = validate_checkpoint(
+                ref,
+                source=load_source(config),
+                config=config,
+                level=depth,
+                state=state,
+                clock=SystemClock(),
+                pool=pool,
+                progress=lambda stage: status.update(f"{depth}: {stage}"),
+                again=again,
+            )
+    finally:
+        pool.close()
+    if as_json:
+        typer.echo(to_json(result.verdict, indent=2))
+    else:
+        _show(result)
+
+
+def _show(result: Validation) -> None:
+    from swt_validation.wording import pips, ratio, share
+
+    console, verdict = Console(), result.verdict
+    figures = verdict.statistics
+    colour = _COLOURS[verdict.decision.value]
+    old = "" if result.fresh else "   (judged before; --again judges anew)"
+    console.print(
+        f"[bold {colour}]{verdict.decision.value}[/]   score {verdict.score:.1f}   grade {verdict.grade}{old}"
+    )
+    for reason in verdict.reasons:
+        console.print(f"  • {escape(reason)}")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in (
+        ("trades", f"{figures.trades:,} in {figures.weeks} weeks"),
+        ("profit", f"{pips(figures.total_pips, 0)} pips, {pips(figures.expectancy_pips, 2)} a trade"),
+        ("SQN", ratio(figures.sqn)),
+        ("win rate, profit factor", f"{share(figures.win_rate)}, {ratio(figures.profit_factor)}"),
+        ("Sharpe, Sortino", f"{ratio(figures.sharpe)}, {ratio(figures.sortino)}"),
+        ("CAR25 at safe-f", f"{share(figures.car25)} at {ratio(figures.safe_f)}"),
+        ("p-value, deflated Sharpe", f"{ratio(figures.p_value, 4)}, {ratio(figures.deflated_sharpe, 4)}"),
+        ("report", str(result.pdf)),
+    ):
+        table.add_row(f"[dim]{name}[/]", escape(value))
+    console.print(table)
+
+
+def validator(
+    checkpoints: Checkpoints = Path("checkpoints"),
+    state: State = Path("validation_state"),
+    workers: Workers = 1,
+    port: Annotated[int, typer.Option("--port", min=0, help="Port of /health and /metrics; 0: any.")] = 0,
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Watch the checkpoints and judge what is due, until stopped."""
+    from swt_validation.service import serve
+
+    config = configuration(config_dir, profile, overrides).config
+    serve(config, checkpoints, state, workers=workers, port=port)

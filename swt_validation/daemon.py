@@ -1,0 +1,222 @@
+"""The validator: watches `checkpoints/`, judges what is due, survives whatever it finds there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from swt_core.checkpoints import CheckpointRef, CheckpointStore
+from swt_core.clock import Clock
+from swt_core.config import SWTConfig
+from swt_core.errors import SWTError
+from swt_core.logs import get_logger
+from swt_core.metrics import Health
+from swt_core.pool import WorkerPool
+from swt_core.process import ManagedProcess
+from swt_core.state import StateDirectory
+from swt_core.validation_queue import QUEUE_FILE, ValidationQueue
+from swt_validation.checkpoint_validation import MarketSource, Progress, Validation, validate_checkpoint
+from swt_validation.ledger import read_ledger
+from swt_validation.levels import LEVELS, Level
+from swt_validation.triggers import Due, History, due, waiting
+
+_log = get_logger(__name__)
+
+
+def _ignore(_: str) -> None:
+    pass
+
+
+class Judge(Protocol):
+    """Validates one checkpoint at one level."""
+
+    def __call__(self, checkpoint: CheckpointRef, level: Level, progress: Progress) -> Validation:
+        """Judge it, telling ``progress`` each stage; raises `SWTError` when that cannot be done."""
+        ...
+
+
+class ValidatorMetrics:
+    """What Prometheus sees of the validator."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.verdicts = Counter(
+            "swt_validator_verdicts", "Verdicts reached", ["level", "decision"], registry=registry
+        )
+        self.failures = Counter("swt_validator_failures", "Validations that failed", registry=registry)
+        self.unreadable = Counter(
+            "swt_validator_unreadable", "Looks at checkpoints/ that met broken files", registry=registry
+        )
+        self.queue = Gauge("swt_validator_queue", "Checkpoints waiting", registry=registry)
+        self.age_s = Gauge(
+            "swt_validator_last_verdict_time_seconds", "When the last verdict was reached", registry=registry
+        )
+        self.score = Gauge("swt_validator_score", "Composite score of the last verdict", registry=registry)
+        self.duration = Histogram(
+            "swt_validator_duration_seconds",
+            "Time a validation took",
+            registry=registry,
+            buckets=(1, 3, 10, 30, 60, 120, 300, 600, 1800),
+        )
+
+
+class Validator:
+    """One look after the other at the checkpoint store.
+
+    A checkpoint that vanished or is corrupt is noted and left alone until its hash changes; the next one
+    is judged all the same.
+
+    Args:
+        store: the trainer's checkpoints, read only.
+        state: the validator's own directory.
+        config: validation settings.
+        clock: injected time.
+        judge: does the work; `judge_with` makes the real one.
+        metrics: counters and gauges.
+    """
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        state: StateDirectory,
+        config: SWTConfig,
+        clock: Clock,
+        judge: Judge,
+        metrics: ValidatorMetrics,
+    ) -> None:
+        self._store = store
+        self._state = state
+        self._config = config.validation
+        self._clock = clock
+        self._judge = judge
+        self._metrics = metrics
+        self.on_status: Callable[[str], None] = _ignore
+        self._refused: set[tuple[str, Level]] = set()
+        self._last: tuple[float, int, float | None] | None = None
+        self.status = "starting"
+
+    def history(self) -> History:
+        """From the ledger, so that a restart judges nothing twice."""
+        trials = read_ledger(self._state.path)
+        judged = {
+            (trial.checkpoint_sha256, level) for trial in trials for level in LEVELS if trial.level == level
+        }
+        last_s = trials[-1].created_s if trials else None
+        episode, expectancy = None, None
+        if self._last is not None:
+            last_s = max(self._last[0], last_s or 0.0)
+            episode, expectancy = self._last[1], self._last[2]
+        elif trials:
+            known = {ref.sha256: ref for ref in self._store.list()}
+            ref = known.get(trials[-1].checkpoint_sha256)
+            episode = ref.metadata.episode if ref else 0
+            expectancy = ref.metadata.expectancy_pips if ref else None
+        return History(judged | self._refused, last_s, episode, expectancy)
+
+    def look(self) -> Validation | None:
+        """Look once, and judge what is due; None when nothing was, or when it failed."""
+        try:
+            checkpoints, best = self._store.list(), self._best()
+            history = self.history()
+        except SWTError as error:
+            self.status = f"cannot read: {error.message}"
+            self._metrics.unreadable.inc()
+            _log.warning("checkpoints or ledger cannot be read", error=error.message)
+            return None
+        queue = waiting(checkpoints, best, history, self._config)
+        self._metrics.queue.set(len(queue))
+        chosen = due(checkpoints, best, history, self._config, self._clock.time_s())
+        if chosen is None:
+            self._write_queue(None, queue)
+            self.status = "waiting" if not queue else "waiting for the interval between runs"
+            return None
+        return self._run(chosen, queue)
+
+    def _best(self) -> CheckpointRef | None:
+        try:
+            return self._store.best()
+        except SWTError as error:
+            _log.warning("the best checkpoint cannot be read", error=error.message)
+            self._metrics.unreadable.inc()
+            return None
+
+    def _run(self, chosen: Due, queue: list[Due]) -> Validation | None:
+        ref = chosen.checkpoint
+        self._write_queue(ref.sha256, queue)
+        self._say(f"validating {ref.name} at level {chosen.level}")
+        _log.info("validation starts", checkpoint=ref.name, level=chosen.level, reason=chosen.reason)
+        start_s = self._clock.monotonic_s()
+        self._last = (self._clock.time_s(), ref.metadata.episode, ref.metadata.expectancy_pips)
+        try:
+            result = self._judge(ref, chosen.level, lambda stage: self._say(f"{ref.name}: {stage}"))
+        except SWTError as error:
+            self._refused.add((ref.sha256, chosen.level))
+            self._metrics.failures.inc()
+            self.status = f"{ref.name} cannot be judged: {error.message}"
+            _log.warning("validation failed", checkpoint=ref.name, level=chosen.level, error=error.message)
+            return None
+        finally:
+            self._write_queue(None, [other for other in queue if other is not chosen])
+        verdict = result.verdict
+        self._metrics.verdicts.labels(verdict.level, verdict.decision.value).inc()
+        self._metrics.age_s.set(self._clock.time_s())
+        self._metrics.score.set(verdict.score)
+        self._metrics.duration.observe(self._clock.monotonic_s() - start_s)
+        self.status = f"{ref.name}: {verdict.decision.value}, score {verdict.score:.1f}"
+        _log.info(
+            "validation done",
+            checkpoint=ref.name,
+            level=verdict.level,
+            decision=verdict.decision.value,
+            score=round(verdict.score, 1),
+        )
+        return result
+
+    def _say(self, status: str) -> None:
+        self.status = status
+        self.on_status(status)
+
+    def _write_queue(self, running: str | None, queue: list[Due]) -> None:
+        queued = tuple(entry.checkpoint.sha256 for entry in queue if entry.checkpoint.sha256 != running)
+        self._state.write(
+            QUEUE_FILE,
+            ValidationQueue(schema_version=1, running=running, queued=queued, updated_s=self._clock.time_s()),
+        )
+
+    def health(self) -> Health:
+        """Healthy as long as it runs: a broken checkpoint is the trainer's fault."""
+        return Health(True, self.status)
+
+
+def judge_with(
+    load: Callable[[], MarketSource], config: SWTConfig, state: Path, clock: Clock, pool: WorkerPool
+) -> Judge:
+    """The real judge; bars are loaded anew for each run, since more may have been appended."""
+
+    def judge(checkpoint: CheckpointRef, level: Level, progress: Progress) -> Validation:
+        return validate_checkpoint(
+            checkpoint,
+            source=load(),
+            config=config,
+            level=level,
+            state=state,
+            clock=clock,
+            pool=pool,
+            progress=progress,
+        )
+
+    return judge
+
+
+def run(validator: Validator, process: ManagedProcess, poll_s: float) -> None:
+    """Look until asked to stop; the process's heartbeat says what it is doing."""
+    validator.on_status = process.beat
+    while process.should_run():
+        result = validator.look()
+        process.beat(validator.status)
+        if result is None:
+            process.stop_event.wait(poll_s)
+    if process.limit_lasts:
+        process.idle_at_limit()

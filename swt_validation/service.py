@@ -1,0 +1,56 @@
+"""The validator as a process: state directory, health endpoint, pool, signals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swt_core.checkpoints import CheckpointStore
+from swt_core.clock import Clock, SystemClock
+from swt_core.config import SWTConfig
+from swt_core.logs import configure_logging
+from swt_core.metrics import HealthServer, metrics_registry
+from swt_core.pool import LocalPool, SerialPool
+from swt_core.process import ManagedProcess
+from swt_core.state import StateDirectory
+from swt_validation.checkpoint_validation import load_source
+from swt_validation.daemon import Validator, ValidatorMetrics, judge_with, run
+
+
+def serve(
+    config: SWTConfig,
+    checkpoints: Path,
+    state: Path,
+    *,
+    workers: int = 1,
+    port: int = 0,
+    clock: Clock | None = None,
+) -> None:
+    """Run the validator until a signal or a limit stops it.
+
+    Args:
+        checkpoints: the trainer's store, only read.
+        state: the validator's directory, which nobody else may write.
+        workers: processes that share out the episodes; 1: this one.
+        port: of /health and /metrics on loopback; 0: any.
+
+    Raises:
+        StateError: another validator works in ``state``.
+    """
+    clock = clock or SystemClock()
+    configure_logging(json=True)
+    directory = StateDirectory(state)
+    registry = metrics_registry("validator")
+    pool = LocalPool(workers) if workers > 1 else SerialPool()
+    judge = judge_with(lambda: load_source(config), config, state, clock, pool)
+    validator = Validator(
+        CheckpointStore(checkpoints), directory, config, clock, judge, ValidatorMetrics(registry)
+    )
+    try:
+        with (
+            directory.writer(),
+            HealthServer(registry, validator.health, port=port),
+            ManagedProcess("validator", config.process_limits, directory, clock) as process,
+        ):
+            run(validator, process, config.validation.poll_seconds)
+    finally:
+        pool.close()
