@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -103,11 +103,15 @@ class ReplayClock:
     """An `AsyncClock` in lock-step with the practice server.
 
     Use as ``async with ReplayClock(control) as clock``: entering sets the time. ``watch`` names the streams
-    whose lines must be consumed before time moves.
+    whose lines must be consumed before time moves; ``wait_idle`` returns when no request is in flight
+    (`OandaClient.wait_idle`).
     """
 
-    def __init__(self, control: ClockControl) -> None:
+    def __init__(
+        self, control: ClockControl, *, wait_idle: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._control = control
+        self._wait_idle = wait_idle
         self._now_s = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._serial = itertools.count()
@@ -163,6 +167,8 @@ class ReplayClock:
             while self._sleepers:
                 for _ in range(_YIELDS):
                     await asyncio.sleep(0)
+                if self._wait_idle is not None:
+                    await self._wait_idle()
                 self._drop_cancelled()
                 if not self._sleepers:
                     return

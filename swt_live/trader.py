@@ -8,6 +8,7 @@ compared with the journal, nothing trades.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class TraderParts:
     lookback: int = 256
     on_decision: Callable[[DecisionPoint], None] = lambda _: None
     on_stream: Callable[[PriceStream | None], None] = lambda _: None
+    on_step: Callable[[LiveTrader], None] = lambda _: None
 
 
 @dataclass
@@ -132,7 +134,7 @@ class LiveTrader:
             clock,
             parts.alerts,
             units=config.trading.units,
-            open_pips=self._open_pips,
+            open_pips=self.open_pips,
         )
         self.executor = Executor(
             parts.broker,
@@ -159,6 +161,7 @@ class LiveTrader:
         self._decided_s = 0
         self._collected_s = 0
         self._stopping = False
+        self._sleeper: asyncio.Future[None] | None = None
         self._restored = False
 
     # -- life --------------------------------------------------------------------------------------
@@ -167,12 +170,23 @@ class LiveTrader:
         """Trade until `stop` is called."""
         while not self._stopping:
             await self.step()
-            await self.parts.clock.sleep_until(self.next_wake_s())
+            self.parts.on_step(self)
+            if self._stopping:
+                break
+            self._sleeper = asyncio.ensure_future(self.parts.clock.sleep_until(self.next_wake_s()))
+            try:
+                await self._sleeper
+            except asyncio.CancelledError:
+                if not self._stopping:
+                    raise
         await self.feed.disconnect("the trader stops")
+        self.parts.on_step(self)
 
     def stop(self) -> None:
         """End after the step in progress. A position stays as it is; the next start reconciles it."""
         self._stopping = True
+        if self._sleeper is not None:
+            self._sleeper.cancel()
 
     async def step(self) -> None:
         """Everything that is due now, in order."""
@@ -556,7 +570,7 @@ class LiveTrader:
             return
         self._note("model_loaded", f"{selection.choice.ref.name} {selection.choice.ref.sha256}")
 
-    def _open_pips(self) -> float:
+    def open_pips(self) -> float:
         """Open profit in pips at the configured order size."""
         return self.book.equity_pips * abs(self.book.units) / self.parts.config.trading.units
 
