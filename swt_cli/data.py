@@ -1,0 +1,147 @@
+"""`swt data`: market data in, checked, indexed and kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+
+if TYPE_CHECKING:
+    from swt_core.config.models import DataConfig
+    from swt_data.bars import Bars
+
+app = typer.Typer(no_args_is_help=True, help="Market data: import, check, index.")
+
+File = Annotated[
+    Path | None,
+    typer.Argument(help="File of bars; by default the configured one, else the synthetic market."),
+]
+
+
+@app.command()
+def check(
+    file: File = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Write the report as a picture.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML page.")] = None,
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Judge bars: what they are like, what is wrong with them, and whether to use them at all.
+
+    Exits with 2 when the bars are refused.
+
+    Examples: swt data check bars.parquet; swt data check --html report.html --set data.instrument=EUR_USD
+    """
+    from swt_data.quality import check_quality
+    from swt_data.quality_pages import table_rows, write_html, write_png
+
+    bars, source = _bars(file, config_dir, profile, overrides)
+    report = check_quality(bars)
+    if png is not None:
+        write_png(report, bars, png)
+    if html is not None:
+        write_html(report, bars, html, source)
+    if as_json:
+        typer.echo(json.dumps({"source": source, **report.summary()}, indent=2, allow_nan=False))
+    else:
+        console = Console()
+        _print_table(console, source, table_rows(report))
+        for warning in report.warnings:
+            console.print(f"[yellow]note:[/] {escape(warning)}")
+        for reason in report.reasons:
+            console.print(f"[bold red]refused:[/] {escape(reason)}")
+        if report.accepted:
+            console.print("[bold green]accepted[/]")
+    if not report.accepted:
+        raise typer.Exit(2)
+
+
+@app.command()
+def index(
+    file: File = None,
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Count the sessions and whole weeks that can be trained and judged on, and say why others cannot.
+
+    Examples: swt data index bars.parquet; swt data index --set data.session_bars=360 --json
+    """
+    from swt_core.clock import iso_utc
+    from swt_data.quality import check_quality
+    from swt_data.sessions import build_session_index, split_index
+
+    data = configuration(config_dir, profile, overrides).config.data
+    bars, source = _bars(file, config_dir, profile, overrides)
+    sessions = build_session_index(
+        bars, check_quality(bars), data.session_bars, maximum_gap_minutes=data.maximum_gap_minutes
+    )
+    splits = split_index(sessions, bars, data.train_share, data.validation_share, data.purge_bars)
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    if as_json:
+        document = {
+            "source": source,
+            "bars": len(bars),
+            "starts": len(sessions.starts),
+            "weeks": len(sessions.weeks),
+            "rejected": dict(sessions.rejected),
+            "splits": {
+                name: {
+                    "starts": len(part.starts),
+                    "weeks": len(part.weeks),
+                    "start": iso_utc(part.start_s),
+                    "end": iso_utc(part.end_s),
+                }
+                for name, part in parts.items()
+            },
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    rows = [
+        ("session starts", f"{len(sessions.starts):,} of {len(bars):,} bars"),
+        ("whole weeks", f"{len(sessions.weeks):,}"),
+    ]
+    rows += [
+        (f"left out: {reason.replace('_', ' ')}", f"{count:,}") for reason, count in sessions.rejected.items()
+    ]
+    rows += [
+        (
+            name,
+            f"{len(part.starts):,} starts, {len(part.weeks)} weeks, "
+            f"{iso_utc(part.start_s)} – {iso_utc(part.end_s)}",
+        )
+        for name, part in parts.items()
+    ]
+    _print_table(Console(), source, rows)
+
+
+def _bars(
+    file: Path | None, config_dir: Path | None, profile: str | None, overrides: list[str] | None
+) -> tuple[Bars, str]:
+    """The bars of ``file``, else the configured ones, and their name."""
+    from swt_environments.dataset import load_bars
+
+    data: DataConfig = configuration(config_dir, profile, overrides).config.data
+    if file is not None:
+        data = data.model_copy(update={"bars_file": str(file)})
+    bars, source, _ = load_bars(data)
+    return bars, source
+
+
+def _print_table(console: Console, title: str, rows: list[tuple[str, str]]) -> None:
+    table = Table(title=escape(title), box=None, pad_edge=False, show_header=False, title_justify="left")
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(escape(name), escape(value))
+    console.print(table)
