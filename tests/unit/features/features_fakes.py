@@ -1,48 +1,18 @@
-"""Series of closes that are hard on features, and bars made of them."""
+"""Bars made of given closes."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.hard_closes import hard_closes, random_walk
 from swt_core.instruments import instrument
 from swt_data.bars import Bars, bars_from_mids
 
+__all__ = ["START_S", "bars_of", "hard_closes", "random_walk"]
+
 Int64 = NDArray[np.int64]
 START_S = 1_709_596_800  # Tuesday 2024-03-05 00:00 UTC
-
-
-def random_walk(bars: int, seed: int = 0) -> Int64:
-    """Closes of a random walk around 170, in half-points of GBP_JPY."""
-    steps = np.random.default_rng(seed).integers(-30, 31, bars)
-    return 340_000 + 2 * np.cumsum(steps)
-
-
-def hard_series(bars: int = 700) -> dict[str, Int64]:
-    """Flat, stale, spiky, sinusoidal, stepping, 5-digit and gapped closes."""
-    generator = np.random.default_rng(3)
-    walk = random_walk(bars, 3)
-    at = np.arange(bars)
-    stale = walk.copy()
-    for begin in range(0, bars, 200):
-        stale[begin : begin + 150] = stale[begin]
-    spikes = np.zeros(bars, np.int64)
-    spikes[generator.integers(0, bars, 8)] = 80_000
-    series = {
-        "random walk": walk,
-        "constant": np.full(bars, 340_000),
-        "stale": stale,
-        "spikes on flat": 340_000 + spikes,
-        "spikes on a walk": walk + spikes,
-        "a single half-point": 340_000 + (at % 300 == 0),
-        "steps": np.where(at % 350 < 175, 340_000, 300_000),
-        "a ramp": 340_000 + 4 * at,
-        "a weekend gap": walk + np.where(at > 400, 50_000, 0),
-        "5 digits": 217_000 + 2 * np.cumsum(generator.integers(-9, 10, bars)),
-    }
-    for period in (2.5, 7.3, 50, 256, 1000):
-        series[f"sine of period {period}"] = np.rint(340_000 + 3000 * np.sin(2 * np.pi * at / period))
-    return {name: np.asarray(closes, np.int64) for name, closes in series.items()}
 
 
 def bars_of(closes_hp: Int64, start_s: int = START_S) -> Bars:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from features_fakes import hard_series, random_walk
+from features_fakes import hard_closes, random_walk
 
 from swt_core.errors import DataError
 from swt_core.instruments import instrument
@@ -40,7 +40,7 @@ def worst_error(profile: Profile, closes_hp: np.ndarray, rows: np.ndarray, windo
 @pytest.mark.parametrize("window_std", [False, True], ids=["anchored", "standardised"])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_hard_window_equals_kymatio(profile: Profile, window_std: bool) -> None:
-    for name, closes in hard_series().items():
+    for name, closes in hard_closes().items():
         rows = np.arange(255, len(closes), 3)
         assert worst_error(profile, closes, rows, window_std) < LIMIT, name
 

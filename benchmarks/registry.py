@@ -1,0 +1,68 @@
+"""The benchmarks by name; each is a module here that is imported only when it runs.
+
+A benchmark module has ``NAME`` and ``run(options) -> dict[str, BenchmarkValue]``: flat measured values
+with the unit in the key. To add one: the module, and a line below.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from swt_core.errors import ConfigError
+
+BenchmarkValue = float | int | str | bool | None
+
+DESCRIPTIONS: dict[str, str] = {
+    "wst": "wavelet scattering: windows a second, error against Kymatio, live latency, precompute",
+}
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What a benchmark may be told.
+
+    Attributes:
+        quick: seconds instead of minutes; the figures are rougher.
+        seed: root of every random draw.
+        settings: the benchmark's own settings, ``KEY=VALUE``.
+    """
+
+    quick: bool = False
+    seed: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, key: str, default: float) -> float:
+        """A numeric setting.
+
+        Raises:
+            ConfigError: it is not a number.
+        """
+        text = self.settings.get(key)
+        if text is None:
+            return default
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigError(f"benchmark setting {key}={text!r} is not a number") from None
+
+
+class Benchmark(Protocol):
+    """What a benchmark module provides."""
+
+    NAME: str
+
+    def run(self, options: BenchmarkOptions) -> dict[str, BenchmarkValue]: ...
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """Import a benchmark.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in DESCRIPTIONS:
+        raise ConfigError(f"no benchmark {name!r}", remedy=f"use one of {', '.join(sorted(DESCRIPTIONS))}")
+    return cast(Benchmark, importlib.import_module(f"benchmarks.{name.replace('-', '_')}"))

@@ -1,0 +1,50 @@
+"""One precompute job in a process of its own: `python -m benchmarks.wst_precompute ROWS THREADS DIRECTORY`.
+
+Prints ``{"precompute_s": …, "peak_rss_mb": …}``; kernels come from numba's cache.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.hard_closes import random_walk
+from swt_core.clock import SystemClock
+from swt_core.config.models import FeaturesConfig
+from swt_core.instruments import instrument
+from swt_core.numba_cache import configure_numba_cache
+
+
+def main(rows: int, threads: int, directory: Path) -> None:
+    """Build a J6Q4 store of ``rows`` windows."""
+    configure_numba_cache()
+    from swt_data.bars import Bars
+    from swt_features.processor import LOOKBACK, FeatureProcessor
+    from swt_features.store import build_store
+
+    bars_count = rows + LOOKBACK - 1
+    closes, spread = random_walk(bars_count), np.full(bars_count, 40)
+    time_s = 1_420_156_800 + 60 * np.arange(bars_count)
+    pair = instrument("GBP_JPY")
+    bars = Bars(pair, time_s, closes, closes, closes, closes, spread, spread, spread)
+    processor = FeatureProcessor(FeaturesConfig(wst="J6Q4"), pair)
+    processor.market_rows(bars, np.array([LOOKBACK - 1]))
+    clock = SystemClock()
+    begun_s = clock.monotonic_s()
+    build_store(directory / "features.h5", processor, bars, threads=threads)
+    print(
+        json.dumps(
+            {
+                "precompute_s": clock.monotonic_s() - begun_s,
+                "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
