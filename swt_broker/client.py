@@ -244,13 +244,19 @@ class OandaClient:
 
     # Plumbing --------------------------------------------------------------------------------------
 
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """One attempt. It is in flight from here on: also while the rate limit holds it back."""
+        async with self._in_flight:
+            await self._limit.acquire()
+            async with asyncio.timeout(self.settings.request_timeout_s):
+                return await self._http.send(request)
+
     async def _read(
         self, path: str, params: dict[str, str] | None = None, *, decode: Callable[[JSON], T]
     ) -> T:
-        await self._limit.acquire()
+        url = self.settings.base_url + path
         try:
-            async with self._in_flight, asyncio.timeout(self.settings.request_timeout_s):
-                response = await self._http.get(self.settings.base_url + path, params=params)
+            response = await self._send(self._http.build_request("GET", url, params=params))
         except _TRANSPORT_ERRORS as error:
             raise Unavailable(f"GET {path} failed: {error!r}") from error
         _check_read(response, response.content)
@@ -262,12 +268,9 @@ class OandaClient:
     async def _write(
         self, method: str, path: str, body: JSON, prefix: str, accepted: tuple[int, ...]
     ) -> OrderResult:
-        await self._limit.acquire()
+        url = self.settings.base_url + path
         try:
-            async with self._in_flight, asyncio.timeout(self.settings.request_timeout_s):
-                response = await self._http.request(
-                    method, self.settings.base_url + path, content=json.dumps(body)
-                )
+            response = await self._send(self._http.build_request(method, url, content=json.dumps(body)))
         except _TRANSPORT_ERRORS as error:
             raise OutcomeUnknown(f"{method} {path}: no answer: {error!r}") from error
         reply = _json_object(response.content)

@@ -81,8 +81,8 @@ class PracticeServer:
         routes = [*trading.routes(), *positions.routes(), *market.routes(), *account.routes()]
         return Starlette(
             routes=[
-                *(self._own_account_only(route) for route in routes),
                 *ControlRoutes(self.exchange, self.clock).routes(),
+                *(self._own_account_only(route) for route in routes),
             ],
             exception_handlers={Refusal: refuse, HTTPException: http_error},
             lifespan=self._lifespan,

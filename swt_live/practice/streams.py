@@ -13,6 +13,7 @@ from swt_live.practice.transactions import JSONObject
 
 StreamKind = Literal["pricing", "transactions"]
 Line = Literal["data", "heartbeat"]
+_encoder = json.JSONEncoder(separators=(",", ":"))
 
 
 class StreamReset(Exception):
@@ -124,4 +125,4 @@ class StreamHub:
 
 def encode(body: JSONObject) -> bytes:
     """One line."""
-    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+    return _encoder.encode(body).encode() + b"\n"
