@@ -39,3 +39,12 @@ def configuration(
     from swt_core.config.loading import load_config
 
     return load_config(config_dir, profile or default_profile, os.environ, overrides or [])
+
+StateDir = Annotated[
+    Path,
+    typer.Option(
+        "--state-dir",
+        envvar="SWT_STATE_DIR",
+        help="Root of checkpoints/, training_state/, validation_state/, live_state/ and data/.",
+    ),
+]

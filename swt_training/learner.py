@@ -26,8 +26,9 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 OFF_PATH_SHARE = 0.3
-ADVANTAGE_SCALE_PIPS = float(__import__("os").environ.get("ADV", "1"))
-INITIAL_HOLD_LOGIT = float(__import__("os").environ.get("HOLD", "3"))
+# An untrained policy that trades at every bar only pays spreads; e³ : 1 for HOLD starts it patient.
+INITIAL_HOLD_LOGIT = 3.0
+WARM_UP_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ class LossParts:
 
 @dataclass(frozen=True)
 class Unroll:
-    """U roots with K actions each, all indices into a `SessionBatch`; every array but the first two ``[U, K]``."""
+    """U roots with K actions each: indices into a `SessionBatch`; ``sides`` is ``[U, K+1]``."""
 
     sessions: Int64
     steps: Int64
-    sides: Int64  # [U, K+1], before each action and after the last
+    sides: Int64
     actions: Int64
 
 
@@ -81,13 +82,12 @@ class Learner:
             lr=training.learning_rate,
             betas=(0.9, 0.99),
         )
-        with torch.no_grad():
-            network.prediction["heads"].outputs["policy"].bias[HOLD] = INITIAL_HOLD_LOGIT
+        network.bias_policy(HOLD, INITIAL_HOLD_LOGIT)
         self.sessions_seen = 0
         self.skipped_steps = 0
 
     def learning_rate(self) -> float:
-        """Linear warm-up over 20 steps, then cosine decay over ``decay_sessions``."""
+        """Linear warm-up over the first steps, then cosine decay over ``decay_sessions``."""
         t = self.training
         progress = min(1.0, self.sessions_seen / t.decay_sessions)
         decayed = t.final_learning_rate + 0.5 * (t.learning_rate - t.final_learning_rate) * (
@@ -95,8 +95,7 @@ class Learner:
         )
         return decayed * min(
             1.0,
-            (self.sessions_seen + 1)
-            / (float(__import__("os").environ.get("WARM", "20")) * t.sessions_per_step),
+            (self.sessions_seen + 1) / (WARM_UP_STEPS * t.sessions_per_step),
         )
 
     def step(self, batch: SessionBatch, rng: np.random.Generator) -> LossParts:
@@ -112,23 +111,21 @@ class Learner:
         masks = torch.from_numpy(batch.masks)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
             latents = network.represent(observations)
-            trunk = network.prediction["trunk"](latents)
-            hidden = torch.relu(network.prediction["heads"].norm(trunk))
-            logits = network.prediction["heads"].outputs["policy"](hidden)
+            hidden = network.prediction_hidden(latents)
+            logits = network.policy_logits(hidden)
         logits = logits.float().view(sessions, steps + 1, SIDES, 4).masked_fill(~masks, -1e9)
         log_policy = torch.log_softmax(logits, dim=-1)
         policy = log_policy.exp()
         hidden = hidden.view(sessions, steps + 1, SIDES, -1)
         with torch.no_grad():
-            value_head = network.prediction["heads"].outputs["value"]
             bootstrap = np.zeros((sessions, steps + 1, SIDES))
-            bootstrap[:, -1] = network.support.scalar(value_head(hidden[:, -1].float())).numpy()
+            bootstrap[:, -1] = network.support.scalar(network.value_logits(hidden[:, -1].float())).numpy()
         table = policy.detach().numpy().astype(np.float64)
         q, v = path_values_nb(batch.rewards, table[:, :-1], bootstrap, self.discount, 1.0)
         occupancy = occupancy_nb(table[:, :-1])
 
         weights = (1.0 - OFF_PATH_SHARE) * occupancy + OFF_PATH_SHARE / SIDES
-        advantage = (q - v[:, :-1, :, None]) * weights[..., None] / ADVANTAGE_SCALE_PIPS
+        advantage = (q - v[:, :-1, :, None]) * weights[..., None]
         advantage *= batch.masks[:, :-1]
         policy_loss = -(policy[:, :-1] * torch.from_numpy(advantage).float()).sum() / (sessions * steps)
         entropy = -(policy[:, :-1] * log_policy[:, :-1].clamp_min(-50.0)).sum(-1)
@@ -136,14 +133,16 @@ class Learner:
 
         chosen = rng.random((sessions, steps, SIDES)) < 0.2
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
-            value_logits = value_head(hidden[:, :-1][torch.from_numpy(chosen)])
+            value_logits = network.value_logits(hidden[:, :-1][torch.from_numpy(chosen)])
         value_loss = cross_entropy(network, value_logits, v[:, :-1][chosen]).mean()
 
+        search_loss = self._search_loss(batch, log_policy)
         parts = self._unroll(batch, latents.view(sessions, steps + 1, SIDES, -1), q, v, table, rng)
         total = (
             policy_loss
-            - self.training.entropy_weight / ADVANTAGE_SCALE_PIPS * entropy
+            - self.training.entropy_weight * entropy
             + self.training.value_weight * value_loss
+            + self.training.search_policy_weight * search_loss
             + self.training.model_weight * sum(parts.values(), torch.zeros(()))
         )
         self.optimizer.zero_grad(set_to_none=True)
@@ -161,13 +160,23 @@ class Learner:
             total=float(total.detach()),
             policy=float(policy_loss.detach()),
             value=float(value_loss.detach()),
-            search_policy=0.0,
+            search_policy=float(search_loss.detach()),
             entropy=float(entropy.detach()),
             gradient_norm=norm,
             expected_pips=float((occupancy * (table[:, :-1] * batch.rewards).sum(-1)).sum() / sessions),
             skipped=not finite,
             **{name: float(part.detach()) for name, part in parts.items()},
         )
+
+    def _search_loss(self, batch: SessionBatch, log_policy: Tensor) -> Tensor:
+        """Cross-entropy of the prior to the search's policy, where self-play really was."""
+        replayed, steps = batch.visited_sides.shape
+        if not replayed:
+            return torch.zeros(())
+        sessions = torch.arange(len(batch.first_rows) - replayed, len(batch.first_rows))[:, None]
+        at = log_policy[sessions, torch.arange(steps), torch.from_numpy(batch.visited_sides)]
+        target = torch.from_numpy(batch.search_policies)
+        return -(target * at.clamp_min(-20.0)).sum(-1).mean()
 
     def _unroll(
         self,

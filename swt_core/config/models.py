@@ -118,7 +118,7 @@ class TrainingConfig(_Section):
     )
     reward: Literal["clean", "amddp1", "amddp5", "dense"] = Field("dense", description="reward preset")
     unroll_steps: int = Field(5, ge=1, le=20, description="K, steps the model is unrolled")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak learning rate")
     final_learning_rate: float = Field(1e-4, gt=0, le=1, description="learning rate at the end of the decay")
     decay_sessions: int = Field(20_000, ge=1, description="learner sessions over which the rate decays")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
@@ -127,6 +127,12 @@ class TrainingConfig(_Section):
     entropy_weight: float = Field(0.3, ge=0, description="entropy bonus of the prior, pips per decision")
     value_weight: float = Field(0.25, ge=0, description="weight of the value loss")
     model_weight: float = Field(0.25, ge=0, description="weight of the unrolled model's losses")
+    search_policy_weight: float = Field(
+        0.05, ge=0, description="weight of the search's policy where self-play was"
+    )
+    replayed_sessions_per_step: int = Field(
+        4, ge=0, le=512, description="sessions of each step that come from the replay buffer"
+    )
     unroll_batch: int = Field(256, ge=8, le=4096, description="positions unrolled by the model in each step")
     bfloat16: bool = Field(True, description="bf16 autocast in the learner")
     actors: int = Field(0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, at least one")

@@ -1,0 +1,90 @@
+"""The trainer daemon: pools, limits, health and metrics around one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+
+from swt_core.clock import Clock
+from swt_core.config import SWTConfig
+from swt_core.metrics import Health, HealthServer, metrics_registry
+from swt_core.pool import LocalPool, default_workers
+from swt_core.process import ManagedProcess
+from swt_core.state import StateDirectory
+from swt_core.workspace import Workspace
+from swt_training.trainer import Progress, Trainer
+
+
+def run_trainer(
+    config: SWTConfig,
+    workspace: Workspace,
+    clock: Clock,
+    *,
+    health_port: int | None = None,
+    stay_at_limit: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Trainer:
+    """Train in this process until a limit, a signal or ``training.maximum_minutes``.
+
+    Args:
+        health_port: where /health and /metrics are served on loopback; None: nowhere.
+        stay_at_limit: stay alive and healthy at a limit that lasts, as a supervised daemon should.
+        on_progress: called after each round.
+
+    Raises:
+        ConfigError: the configuration asks for something that is not built, or does not fit the state.
+        DataError: the bars cannot be trusted.
+        StateError: another trainer writes in this workspace, or no resume state is sound.
+    """
+    state = StateDirectory(workspace.training_state)
+    registry = metrics_registry("trainer")
+    with state.writer(), ManagedProcess("trainer", config.process_limits, state, clock) as process:
+        server = None
+        if health_port is not None:
+            server = HealthServer(registry, lambda: _health(process), "127.0.0.1", health_port).start()
+        try:
+            trainer = _trainer(config, workspace, clock, process, registry, on_progress)
+            trainer.run()
+            if stay_at_limit and process.limit_reached and process.limit_lasts:
+                process.idle_at_limit()
+        finally:
+            if server is not None:
+                server.stop()
+    return trainer
+
+
+def _trainer(
+    config: SWTConfig,
+    workspace: Workspace,
+    clock: Clock,
+    process: ManagedProcess,
+    registry: CollectorRegistry,
+    on_progress: Callable[[Progress], None] | None,
+) -> Trainer:
+    actors = LocalPool(config.training.actors or default_workers(), clock=clock)
+    selector = LocalPool(1, clock=clock)
+    try:
+        return Trainer(
+            config,
+            workspace,
+            clock,
+            process,
+            actors=actors,
+            selector=selector,
+            registry=registry,
+            on_progress=on_progress,
+        )
+    except BaseException:
+        actors.close()
+        selector.close()
+        raise
+
+
+def _health(process: ManagedProcess) -> Health:
+    counters = process.counters
+    return Health(
+        healthy=True,
+        status=process.limit_reached or process.stop_reason or "training",
+        detail={"episodes": counters.episodes, "checkpoints": counters.checkpoints, "hours": counters.hours},
+    )

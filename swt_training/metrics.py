@@ -1,0 +1,41 @@
+"""Training metrics: ``metrics.jsonl``, TensorBoard and Prometheus from one record a round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge
+from torch.utils.tensorboard import SummaryWriter
+
+from swt_core.state import StateDirectory
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class TrainingMetrics:
+    """Writes each round's figures to every place that shows them.
+
+    Names are ``area/figure`` with units in the figure; Prometheus gets ``swt_training_area_figure``.
+    """
+
+    def __init__(self, state: StateDirectory, registry: CollectorRegistry) -> None:
+        self._state = state
+        self._registry = registry
+        self._gauges: dict[str, Gauge] = {}
+        self._writer = SummaryWriter(str(Path(state.path) / "tensorboard"), flush_secs=30)
+
+    def write(self, step: int, time_s: float, figures: dict[str, float]) -> None:
+        """One record; ``step`` is the number of searched episodes."""
+        self._state.append(METRICS_FILE, {"episode": step, "time_s": time_s, **figures}, durable=False)
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, step, walltime=time_s)
+            self._gauge(name).set(value)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _gauge(self, name: str) -> Gauge:
+        if name not in self._gauges:
+            metric = "swt_training_" + name.lower().replace("/", "_")
+            self._gauges[name] = Gauge(metric, f"Training figure {name}", registry=self._registry)
+        return self._gauges[name]
