@@ -170,10 +170,11 @@ def _open_seconds_before(local_s: Int64) -> Int64:
 def open_minutes_between(start_s: ArrayLike, end_s: ArrayLike) -> Int64:
     """Minutes of open market in ``[start_s, end_s)``, weekends, breaks and holidays left out."""
     start, end = np.broadcast_arrays(np.asarray(start_s, np.int64), np.asarray(end_s, np.int64))
-    seconds = np.atleast_1d(
+    seconds = np.ravel(
         _open_seconds_before(new_york_seconds(end)) - _open_seconds_before(new_york_seconds(start))
     )
-    for i in np.flatnonzero((end - start > MAX_GAP_MINUTES * MINUTE_S).ravel()):
+    long = end - start > MAX_GAP_MINUTES * MINUTE_S
+    for i in np.flatnonzero(long | is_holiday(start) | is_holiday(end)):
         first, last = int(trading_day(start.flat[i])), int(trading_day(end.flat[i]))
         for day in range(first, last + 1):
             opens = _utc_seconds(day * DAY_S - 7 * 3600)

@@ -27,12 +27,12 @@ class EntryRules:
 
 
 def entry_allowed(bar_time_s: ArrayLike, spread_pips: ArrayLike, rules: EntryRules) -> Bool:
-    """Whether a decision at the close of each bar may open a position."""
+    """Whether a decision at the close of each bar may open a position (never one to be closed at once)."""
+    last_minutes = max(rules.no_entry_minutes_before_week_close, rules.flat_minutes_before_week_close)
     decided_s = np.asarray(bar_time_s, np.int64) + MINUTE_S
     left_s = seconds_to_week_close(decided_s)
     result: Bool = np.asarray(
-        (left_s > rules.no_entry_minutes_before_week_close * MINUTE_S)
-        & (np.asarray(spread_pips) <= rules.max_entry_spread_pips)
+        (left_s > last_minutes * MINUTE_S) & (np.asarray(spread_pips) <= rules.max_entry_spread_pips)
     )
     return result
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from swt_core.numba_cache import configure_numba_cache
 
 configure_numba_cache()
+# For runs that only ask which branches are reached: `pytest --hypothesis-profile few`.
+settings.register_profile("few", max_examples=5)
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -199,6 +199,14 @@ def test_a_torn_line_longer_than_a_block_is_dropped_too(tmp_path: Path) -> None:
     assert read_jsonl(path) == [{"n": 0}, {"n": 1}]
 
 
+def test_a_file_that_is_one_torn_line_starts_afresh(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b'{"n": ')
+    assert read_jsonl(path) == []
+    append_jsonl(path, {"n": 1})
+    assert read_jsonl(path) == [{"n": 1}]
+
+
 @pytest.mark.parametrize(("line", "why"), [(b"{torn", "is not JSON"), (b"[1]", "is not a JSON object")])
 def test_a_broken_line_in_the_middle_is_an_error_that_names_the_line(
     tmp_path: Path, line: bytes, why: str
