@@ -1,0 +1,1 @@
+"""Other publishers' files become one-minute bars in UTC."""
