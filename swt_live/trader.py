@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from swt_core.calendar import MINUTE_S, is_open, next_open
+from swt_core.calendar import MINUTE_S
 from swt_core.clock import AsyncClock
 from swt_core.config import SWTConfig
 from swt_core.errors import BrokerError, CheckpointError, DataError, SafetyViolation, StateError
@@ -30,6 +30,7 @@ from swt_live.feed import PriceFeed
 from swt_live.journal import Journal
 from swt_live.journal_records import DecisionRecord, IntentKind, IntentState
 from swt_live.ledger import Ledger, LedgerEvent, LedgerEventKind
+from swt_live.market_hours import MarketHours
 from swt_live.models import LoadedModel, ModelSource
 from swt_live.ports import Alerts, Broker, Features, PriceStream
 from swt_live.reconciler import Drift, Reconciler, Reconciliation
@@ -39,8 +40,9 @@ from swt_live.window import LiveWindow
 START_FLAG = "START_TRADING"
 EMERGENCY_FLAG = "EMERGENCY_STOP"
 
-# A decision so long after the bar's close is no longer the decision of that bar.
-LATEST_DECISION_S = 30.0
+# A decision so long after it was due is no longer the decision of that bar: its order would not fill at
+# the next open.
+LATEST_DECISION_S = 4.0
 MODEL_CHECK_S = 60.0
 CANDLE_CHECK_AFTER_S = 20.0
 # The feed opens this long before the market, and stays open over a closure not longer than that.
@@ -108,6 +110,7 @@ class LiveTrader:
     def __init__(self, parts: TraderParts) -> None:
         self.parts = parts
         config, journal, clock = parts.config, parts.journal, parts.clock
+        self.hours = MarketHours()
         self.flags = Flags()
         self.timers = Timers()
         self.counters = TraderCounters()
@@ -148,8 +151,9 @@ class LiveTrader:
         self.reconciler = Reconciler(
             parts.broker, journal, self.ledger, self.book, parts.instrument, clock, quote=self.feed.last_quote
         )
+        self._latest_s = config.live.decision_delay_seconds + LATEST_DECISION_S
         self.window = LiveWindow(
-            parts.instrument, journal, self.book, lookback=parts.lookback, stale_after_s=LATEST_DECISION_S
+            parts.instrument, journal, self.book, lookback=parts.lookback, stale_after_s=self._latest_s
         )
         self.model: LoadedModel | None = None
         self.model_refusals: tuple[str, ...] = ()
@@ -208,11 +212,11 @@ class LiveTrader:
         now_s, timers, live = self.parts.clock.time_s(), self.timers, self.parts.config.live
         if self.executor.undecided or self._duty is not None or self.book.units:
             poll_s = live.flag_poll_seconds
-        elif not is_open(now_s):
+        elif not self.hours.is_open(now_s):
             poll_s = CLOSED_POLL_S
         else:
             poll_s = live.flag_poll_seconds if self.flags.started else 5.0 * live.flag_poll_seconds
-        if self.book.units and not is_open(now_s) and self._duty is None:
+        if self.book.units and not self.hours.is_open(now_s) and self._duty is None:
             poll_s = max(poll_s, 5.0)
         due = [now_s + poll_s, timers.position_check_s, timers.compare_s]
         if self._feed_wanted(now_s):
@@ -258,7 +262,7 @@ class LiveTrader:
     def _feed_wanted(self, now_s: float) -> bool:
         """Idle without a stream while nobody wants trading, and over long closures."""
         needed = self.flags.started or self.book.units != 0 or bool(self.executor.undecided)
-        return needed and (bool(is_open(now_s)) or next_open(now_s) - now_s <= FEED_LEAD_S)
+        return needed and self.hours.opens_within(now_s, FEED_LEAD_S)
 
     async def _keep_feed(self, now_s: float) -> None:
         if not self._feed_wanted(now_s):
@@ -333,7 +337,7 @@ class LiveTrader:
             return "not reconciled"
         if not self.flags.started and not self.book.units:
             return "not started"
-        if now_s - minute_s > LATEST_DECISION_S:
+        if now_s - minute_s > self._latest_s:
             return "late"
         if self.feed.stale():
             return "stale feed"
@@ -434,7 +438,7 @@ class LiveTrader:
             return
         wait_s = _RETRY_S[min(self.timers.tries, len(_RETRY_S) - 1)]
         self.timers.tries += 1
-        self.timers.duty_s = now_s + (wait_s if is_open(now_s) else CLOSED_POLL_S)
+        self.timers.duty_s = now_s + (wait_s if self.hours.is_open(now_s) else CLOSED_POLL_S)
         try:
             held = await self.reconciler.broker_units()
         except BrokerError as error:
@@ -478,7 +482,7 @@ class LiveTrader:
         undecided = self.executor.undecided
         if undecided and (not wanted.urgent or any(intent.kind.reduces for intent in undecided)):
             return False
-        return wanted.urgent or bool(is_open(now_s))
+        return wanted.urgent or self.hours.is_open(now_s)
 
     async def _checks(self) -> None:
         """Position at the broker, reconciliation, candles: after the decision, never before it."""
@@ -490,7 +494,9 @@ class LiveTrader:
             await self._reconcile("periodic")
         elif now_s >= self.timers.position_check_s:
             period_s = config.trading_safety.position_check_seconds
-            self.timers.position_check_s = now_s + (period_s if is_open(now_s) else 10.0 * period_s)
+            self.timers.position_check_s = now_s + (
+                period_s if self.hours.is_open(now_s) else 10.0 * period_s
+            )
             await self._check_position()
 
     async def _check_position(self) -> None:

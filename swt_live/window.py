@@ -87,7 +87,7 @@ class LiveWindow:
         self.corrections.compared += 1
         if known is not None and _prices(known) == _prices(candle):
             return False
-        self._queue.correct(_bar(candle))
+        self._queue.correct(queue_bar(candle))
         with self._journal.transaction():
             self._journal.record_bar(candle)
             self._recent[candle.time_s] = candle
@@ -112,14 +112,15 @@ class LiveWindow:
         return self._queue.as_bars()
 
     def _push(self, bar: BarRecord) -> None:
-        self._queue.append(_bar(bar))
+        self._queue.append(queue_bar(bar))
         self._last_s = bar.time_s
         self._recent[bar.time_s] = bar
         while len(self._recent) > self._lookback:
             del self._recent[next(iter(self._recent))]
 
 
-def _bar(bar: BarRecord) -> Bar:
+def queue_bar(bar: BarRecord) -> Bar:
+    """A journaled bar as the queue's."""
     return Bar(
         bar.time_s,
         bar.open_hp,

@@ -228,7 +228,9 @@ async def test_entries_are_asked_for_permission_right_before_they_are_sent(tmp_p
     assert world.journal.intents() == []
 
 
-async def test_an_undecided_order_stops_entries_and_closes_but_not_an_urgent_reduction(tmp_path: Path) -> None:
+async def test_an_undecided_order_stops_entries_and_closes_but_not_an_urgent_reduction(
+    tmp_path: Path,
+) -> None:
     world = trading_world(tmp_path)
     world.broker.order_faults.append("lost")
     await world.run(1.2)

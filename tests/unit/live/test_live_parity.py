@@ -27,7 +27,9 @@ async def test_observations_equal_the_environments_bit_for_bit(
         trading_safety={"max_slippage_pips": 100.0},
     )
     processor = FeatureProcessor(config.features, GBP_JPY)
-    world = World(tmp_path, lambda n: SCRIPT.get(n, HOLD), bars=market(400), start_row=START_ROW, config=config)
+    world = World(
+        tmp_path, lambda n: SCRIPT.get(n, HOLD), bars=market(400), start_row=START_ROW, config=config
+    )
     world.lookback, world.features = 256, processor
     world.start_trader()
     world.press_start()

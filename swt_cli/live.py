@@ -1,0 +1,205 @@
+"""`swt live`: the live trader, its flags, and the way out."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+
+if TYPE_CHECKING:
+    from swt_core.state import StateDirectory
+
+app = typer.Typer(no_args_is_help=True, help="Trade: run, start, stop, look, recompute.")
+
+LiveState = Annotated[
+    Path, typer.Option("--live-state", envvar="SWT_LIVE_STATE", help="The live trader's state directory.")
+]
+Checkpoints = Annotated[
+    Path, typer.Option("--checkpoints", envvar="SWT_CHECKPOINTS", help="Where checkpoints are.")
+]
+ValidationState = Annotated[
+    Path, typer.Option("--validation-state", envvar="SWT_VALIDATION_STATE", help="Where verdicts are.")
+]
+_LIVE_STATE = Path("live_state")
+_CHECKPOINTS = Path("checkpoints")
+_VALIDATION_STATE = Path("validation_state")
+
+
+def _directory(path: Path) -> StateDirectory:
+    from swt_core.state import StateDirectory
+
+    return StateDirectory(path)
+
+
+@app.command()
+def run(
+    live_state: LiveState = _LIVE_STATE,
+    checkpoints: Checkpoints = _CHECKPOINTS,
+    validation_state: ValidationState = _VALIDATION_STATE,
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")] = False,
+) -> None:
+    """Run the trader. It is idle until `swt live start`, and trades a practice account unless told twice.
+
+    Examples: swt live run; swt live run --set live.environment=practice
+    """
+    from swt_core.logs import configure_logging
+    from swt_live.daemon import LiveDaemon, LiveDirectories
+
+    loaded = configuration(config_dir, profile, overrides)
+    configure_logging(json_logs, service="live")
+    directories = LiveDirectories(live_state, checkpoints, validation_state)
+    LiveDaemon(loaded.config, directories, os.environ).serve()
+
+
+@app.command()
+def start(live_state: LiveState = _LIVE_STATE) -> None:
+    """Allow trading: create START_TRADING. After a halt, `stop` first: that is how a person lifts it."""
+    from swt_live.trader import START_FLAG
+
+    _directory(live_state).raise_flag(START_FLAG, "swt live start\n")
+    typer.echo(f"{live_state / START_FLAG} is set: trading is allowed")
+
+
+@app.command()
+def stop(live_state: LiveState = _LIVE_STATE) -> None:
+    """Stop entries: remove START_TRADING; the position is closed or held as live.stop_flattens says."""
+    from swt_live.trader import START_FLAG
+
+    _directory(live_state).lower_flag(START_FLAG)
+    typer.echo(f"{live_state / START_FLAG} is removed: no more entries")
+
+
+@app.command("emergency-stop")
+def emergency_stop(
+    live_state: LiveState = _LIVE_STATE,
+    clear: Annotated[bool, typer.Option("--clear", help="Take the flag back instead.")] = False,
+) -> None:
+    """Close the position at once and halt: create EMERGENCY_STOP for the running trader.
+
+    Without a running trader, use `swt emergency-close`.
+    """
+    from swt_live.trader import EMERGENCY_FLAG
+
+    directory = _directory(live_state)
+    if clear:
+        directory.lower_flag(EMERGENCY_FLAG)
+        typer.echo("EMERGENCY_STOP is removed; trading stays halted until stop and start")
+        return
+    directory.raise_flag(EMERGENCY_FLAG, "swt live emergency-stop\n")
+    typer.echo(f"{live_state / EMERGENCY_FLAG} is set")
+
+
+@app.command()
+def status(live_state: LiveState = _LIVE_STATE, as_json: Json = False) -> None:
+    """What the trader was doing when it last wrote its status.
+
+    Examples: swt live status; swt live status --json
+    """
+    from swt_live.status import STATUS_FILE, LiveStatus
+
+    found = _directory(live_state).read(STATUS_FILE, LiveStatus)
+    if found is None:
+        typer.echo("{}" if as_json else f"no status in {live_state} yet: is the trader running?")
+        raise typer.Exit(0 if as_json else 1)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in found.model_dump(mode="json", exclude={"schema_version"}).items():
+        if value not in (None, {}, []):
+            text = value if isinstance(value, str) else json.dumps(value)
+            table.add_row(name, escape(text), style="bold red" if name == "halt_reason" else "")
+    Console().print(table)
+
+
+@app.command()
+def replay(
+    day: Annotated[str, typer.Argument(help="Trading day, YYYY-MM-DD (17:00 to 17:00 New York).")],
+    live_state: LiveState = _LIVE_STATE,
+    checkpoints: Checkpoints = _CHECKPOINTS,
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute a day's decisions from the journal; exits with 1 when one disagrees.
+
+    Examples: swt live replay 2025-03-14; swt live replay 2025-03-14 --json
+    """
+    from swt_live.replay import replay_day
+
+    loaded = configuration(config_dir, profile, overrides)
+    report = replay_day(loaded.config, live_state, checkpoints, day)
+    if as_json:
+        typer.echo(json.dumps(report.summary(), indent=2))
+    else:
+        console = Console()
+        console.print(
+            f"{report.recomputed} of {report.decisions} decisions recomputed, {report.agreed} agree"
+        )
+        for line in report.disagreements[:20]:
+            console.print(f"[red]{escape(line)}[/]")
+        for line in report.skipped[:5]:
+            console.print(f"[yellow]{escape(line)}[/]")
+    if report.disagreements:
+        raise typer.Exit(1)
+
+
+def emergency_close(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    all_instruments: Annotated[
+        bool, typer.Option("--all", help="Every instrument of the account, not only the configured one.")
+    ] = False,
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Close positions at the broker now; needs nothing but the account: no daemon, journal or model.
+
+    Exits with 1 unless the broker itself says that nothing is open any more.
+
+    Examples: swt emergency-close; swt emergency-close --yes --all --json
+    """
+    import asyncio
+
+    from swt_broker.client import OandaClient
+    from swt_core.clock import SystemClock
+    from swt_live.accounts import broker_settings
+    from swt_live.emergency import EmergencyReport, close_everything
+
+    config = configuration(config_dir, profile, overrides).config
+    settings = broker_settings(config.live, os.environ)
+    if not yes:
+        typer.confirm(
+            f"Close positions of account {settings.account_id} ({config.live.environment})?", abort=True
+        )
+
+    async def close() -> EmergencyReport:
+        async with OandaClient(settings) as client:
+            return await close_everything(
+                client,
+                SystemClock(),
+                instruments=None if all_instruments else [config.data.instrument],
+                tell=lambda text: typer.echo(text, err=True),
+            )
+
+    report = asyncio.run(close())
+    if as_json:
+        document = {"flat": report.flat, "closed": report.closed, "errors": report.errors}
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        typer.echo("nothing is open any more" if report.flat else "NOT FLAT: close by hand at the broker")
+    if not report.flat:
+        raise typer.Exit(1)

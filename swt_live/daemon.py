@@ -1,0 +1,240 @@
+"""The live daemon: configuration, clock, client, model and state directories become a running trader.
+
+Starting is recovering: whatever the last process left in the journal is reconciled with the broker first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from swt_broker.client import OandaClient
+from swt_broker.streams import EventStream
+from swt_core.checkpoints import CheckpointRef, CheckpointStore
+from swt_core.clock import AsyncClock, SystemClock
+from swt_core.config import SWTConfig
+from swt_core.errors import Unavailable
+from swt_core.instruments import Instrument, instrument
+from swt_core.logs import get_logger
+from swt_core.metrics import Health, HealthServer, metrics_registry
+from swt_core.process import ManagedProcess
+from swt_core.state import StateDirectory
+from swt_features.processor import LOOKBACK, FeatureProcessor
+from swt_inference.engine import InferenceEngine
+from swt_live.accounts import broker_settings, require_same_instrument
+from swt_live.alerts import alerts_from
+from swt_live.decider import DecisionPoint
+from swt_live.journal import JOURNAL_FILE, Journal
+from swt_live.metrics import LiveMetrics
+from swt_live.models import ModelSource
+from swt_live.ports import Engine, PriceStream
+from swt_live.replay_clock import HttpClockControl, ReplayClock
+from swt_live.status import STATUS_FILE, LiveStatus, live_status, unwell
+from swt_live.trader import LiveTrader, TraderParts
+
+_RETRY_S = 5.0
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class LiveDirectories:
+    """The state directories the trader writes (``live_state``) and reads."""
+
+    live_state: Path
+    checkpoints: Path
+    validation_state: Path
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What tests, benchmarks and demos change about the daemon.
+
+    Attributes:
+        transport: an httpx transport to a practice server in this process.
+        load_engine: how a checkpoint becomes an engine; None: `InferenceEngine.from_checkpoint`.
+        on_decision: sees every decision.
+        health_server: whether /health and /metrics are served.
+    """
+
+    transport: httpx.AsyncBaseTransport | None = None
+    load_engine: Callable[[CheckpointRef], Engine] | None = None
+    on_decision: Callable[[DecisionPoint], None] = lambda _: None
+    health_server: bool = True
+
+
+class LiveDaemon:
+    """One trader in one process; `run` returns when it was asked to stop, or the recording has ended."""
+
+    def __init__(
+        self,
+        config: SWTConfig,
+        directories: LiveDirectories,
+        environ: Mapping[str, str],
+        options: LiveOptions | None = None,
+    ) -> None:
+        self.config = config
+        self.directories = directories
+        self.options = options or LiveOptions()
+        self.settings = broker_settings(config.live, environ)
+        self.instrument: Instrument = instrument(config.data.instrument)
+        self.features = FeatureProcessor(config.features, self.instrument)
+        self.state = StateDirectory(directories.live_state)
+        self.trader: LiveTrader | None = None
+        self.status: LiveStatus | None = None
+        self._alerts = alerts_from(environ)
+        self._registry = metrics_registry("live")
+        self._metrics = LiveMetrics(self._registry)
+        self._replay: ReplayClock | None = None
+        self._stream: PriceStream | None = None
+        self._written_s = -np.inf
+        self._shown_state = ""
+        self._disk_well = True
+        self.models = ModelSource(
+            config,
+            CheckpointStore(directories.checkpoints),
+            directories.validation_state,
+            self.features.version,
+            self.options.load_engine or self._load_engine,
+        )
+
+    def serve(self) -> None:
+        """Run as a managed process until SIGTERM, SIGINT or a limit."""
+        with (
+            self.state.writer(),
+            ManagedProcess("live", self.config.process_limits, self.state, SystemClock()) as process,
+        ):
+            asyncio.run(self.run(process))
+
+    async def run(self, process: ManagedProcess | None = None) -> None:
+        """Trade until asked to stop."""
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(OandaClient(self.settings, self.options.transport))
+            clock = await self._clock(stack, client)
+            await self._check_instrument(client, clock)
+            journal = Journal(self.state.file(JOURNAL_FILE))
+            stack.callback(journal.close)
+            trader = self.trader = LiveTrader(self._parts(client, clock, journal, process))
+            if process is not None:
+                process.on_stop(_stopper(asyncio.get_running_loop(), trader))
+            live = self.config.live
+            server = HealthServer(self._registry, self.health, port=live.health_port)
+            with server if self.options.health_server else nullcontext():
+                await trader.run()
+
+    def health(self) -> Health:
+        """Well only if feed, broker, reconciliation and disk are."""
+        status, trader = self.status, self.trader
+        if status is None or trader is None:
+            return Health(False, "starting")
+        feed_needed = status.started or status.units != 0
+        reasons = unwell(status, disk_well=self._disk_well, feed_needed=feed_needed)
+        detail = {"state": status.state, "reasons": list(reasons), "units": status.units}
+        return Health(not reasons, "; ".join(reasons) or status.state.lower(), detail)
+
+    async def _clock(self, stack: AsyncExitStack, client: OandaClient) -> AsyncClock:
+        """The wall clock, or the practice server's market time."""
+        if self.config.live.environment != "embedded":
+            return SystemClock()
+        control = HttpClockControl(self.settings.base_url, self.settings.token, self.options.transport)
+        stack.push_async_callback(control.close)
+        while True:
+            replay = ReplayClock(control, wait_idle=client.wait_idle)
+            try:
+                self._replay = await stack.enter_async_context(replay)
+            except Unavailable as error:
+                _log.warning("waiting for the practice server", error=error.message)
+                self.state.beat(SystemClock(), "waiting for the practice server")
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return replay
+
+    async def _check_instrument(self, client: OandaClient, clock: AsyncClock) -> None:
+        while True:
+            try:
+                details = await client.instrument(self.instrument.name)
+            except Unavailable as error:
+                _log.warning("waiting for the broker", error=error.message)
+                self.state.beat(SystemClock(), "waiting for the broker")
+                await clock.sleep_until(clock.time_s() + _RETRY_S)
+            else:
+                return require_same_instrument(self.instrument, details)
+
+    def _parts(
+        self, client: OandaClient, clock: AsyncClock, journal: Journal, process: ManagedProcess | None
+    ) -> TraderParts:
+        def on_decision(point: DecisionPoint) -> None:
+            self._metrics.on_decision(point)
+            self.options.on_decision(point)
+
+        return TraderParts(
+            config=self.config,
+            instrument=self.instrument,
+            broker=client,
+            clock=clock,
+            journal=journal,
+            directory=self.state,
+            features=self.features,
+            models=self.models,
+            alerts=self._alerts,
+            # Only the jitter of reconnections is random here.
+            rng=np.random.default_rng(np.random.SeedSequence(self.config.training.seed)),
+            lookback=LOOKBACK,
+            on_decision=on_decision,
+            on_stream=self._watch,
+            on_step=lambda trader: self._housekeeping(trader, process),
+        )
+
+    def _load_engine(self, ref: CheckpointRef) -> Engine:
+        return InferenceEngine.from_checkpoint(
+            ref,
+            self.config.trading.search,
+            feature_profile=self.config.features.profile,
+            feature_version=self.features.version,
+            instrument=self.config.data.instrument,
+        )
+
+    def _watch(self, stream: PriceStream | None) -> None:
+        """Market time waits for the stream's lines."""
+        if self._replay is None:
+            return
+        if isinstance(self._stream, EventStream):
+            self._replay.unwatch(self._stream)
+        self._stream = stream
+        if isinstance(stream, EventStream):
+            self._replay.watch(stream)
+
+    def _housekeeping(self, trader: LiveTrader, process: ManagedProcess | None) -> None:
+        """After each step: status, heartbeat, limits, the end of a recording."""
+        if self._replay is not None and self._replay.ended:
+            trader.stop()
+        if process is not None and not process.should_run():
+            trader.stop()
+        now_s = trader.parts.clock.time_s()
+        label = f"{trader.state.value} {trader.book.units} {trader.flags}"
+        if now_s - self._written_s < self.config.live.status_seconds and label == self._shown_state:
+            return
+        self._written_s, self._shown_state = now_s, label
+        status = self.status = live_status(trader)
+        self._disk_well = trader.parts.journal.integrity()
+        self._metrics.show(status)
+        self.state.write(STATUS_FILE, status)
+        if process is not None:
+            counters = {"decisions": status.decisions, "trades": status.trades, "units": status.units}
+            process.beat(status.state.lower(), {key: float(value) for key, value in counters.items()})
+
+
+def _stopper(loop: asyncio.AbstractEventLoop, trader: LiveTrader) -> Callable[[], None]:
+    """Stops the trader from the signal watcher's thread."""
+
+    def stop() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(trader.stop)
+
+    return stop
