@@ -40,6 +40,7 @@ def configuration(
 
     return load_config(config_dir, profile or default_profile, os.environ, overrides or [])
 
+
 StateDir = Annotated[
     Path,
     typer.Option(
