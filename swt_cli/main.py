@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from swt_cli import bench, config, data, live, practice, train, validate
+from swt_cli import bench, config, data, features, live, practice, train, validate
 from swt_core.errors import SWTError
 from swt_core.numba_cache import configure_numba_cache
 
@@ -49,6 +49,7 @@ def root(
 
 app.add_typer(config.app, name="config", rich_help_panel=SETUP)
 app.add_typer(data.app, name="data", rich_help_panel=MARKET)
+app.add_typer(features.app, name="features", rich_help_panel=MARKET)
 app.command(rich_help_panel=MODEL)(bench.bench)
 app.command("practice", rich_help_panel=TRADING)(practice.practice)
 app.add_typer(live.app, name="live", rich_help_panel=TRADING)
