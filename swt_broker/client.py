@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 
 from swt_broker import decoding
+from swt_broker.answers import check_read, is_definite_refusal, json_object, rejection
 from swt_broker.in_flight import InFlight
 from swt_broker.orders import market_order_body
 from swt_broker.rate_limit import RateLimit
@@ -36,7 +37,7 @@ from swt_broker.records import (
 )
 from swt_broker.streams import EventStream
 from swt_broker.times import format_time
-from swt_core.errors import OutcomeUnknown, Rejected, Unavailable
+from swt_core.errors import OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
 _TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError)
@@ -259,7 +260,7 @@ class OandaClient:
             response = await self._send(self._http.build_request("GET", url, params=params))
         except _TRANSPORT_ERRORS as error:
             raise Unavailable(f"GET {path} failed: {error!r}") from error
-        _check_read(response, response.content)
+        check_read(response, response.content)
         try:
             return decode(response.json())
         except (*decoding.MALFORMED, StopIteration) as error:
@@ -273,10 +274,10 @@ class OandaClient:
             response = await self._send(self._http.build_request(method, url, content=json.dumps(body)))
         except _TRANSPORT_ERRORS as error:
             raise OutcomeUnknown(f"{method} {path}: no answer: {error!r}") from error
-        reply = _json_object(response.content)
-        if _is_definite_refusal(response.status_code, reply):
+        reply = json_object(response.content)
+        if is_definite_refusal(response.status_code, reply):
             assert reply is not None
-            raise _rejection(response.status_code, reply)
+            raise rejection(response.status_code, reply)
         if response.status_code not in accepted or reply is None:
             raise OutcomeUnknown(f"{method} {path}: status {response.status_code} tells nothing")
         try:
@@ -289,37 +290,4 @@ class OandaClient:
         timeout = httpx.Timeout(self.settings.request_timeout_s, read=None)
         url = self.settings.stream_url + path
         opened = self._http.stream("GET", url, params=params, timeout=timeout)
-        return EventStream(opened, _check_read, decode, self.settings.request_timeout_s, self._in_flight)
-
-
-def _json_object(content: bytes) -> JSON | None:
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _is_definite_refusal(status: int, reply: JSON | None) -> bool:
-    """A 4xx in the broker's own words. A bare 4xx or 408 may come from a proxy and proves nothing."""
-    return (
-        400 <= status < 500
-        and status != 408
-        and reply is not None
-        and ("errorCode" in reply or "errorMessage" in reply)
-    )
-
-
-def _rejection(status: int, reply: JSON) -> Rejected:
-    code = reply.get("errorCode")
-    return Rejected(str(reply.get("errorMessage", code)), status=status, code=code, body=reply)
-
-
-def _check_read(response: httpx.Response, content: bytes) -> None:
-    if response.status_code == 200:
-        return
-    reply = _json_object(content)
-    if response.status_code != 429 and _is_definite_refusal(response.status_code, reply):
-        assert reply is not None
-        raise _rejection(response.status_code, reply)
-    raise Unavailable(f"{response.request.method} {response.request.url.path}: status {response.status_code}")
+        return EventStream(opened, check_read, decode, self.settings.request_timeout_s, self._in_flight)

@@ -21,7 +21,8 @@ class BrokerSettings:
     Attributes:
         base_url, stream_url: without ``/v3``; the practice server serves both from one address.
         request_timeout_s: a request without a whole answer after this is given up.
-        requests_per_second: own limit, below the broker's 120; ``inf`` in lock-step, where a wait is lost time.
+        requests_per_second: own limit, below the broker's 120; ``inf`` in lock-step, where waiting
+            is lost time.
     """
 
     base_url: str

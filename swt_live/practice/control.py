@@ -32,6 +32,7 @@ class ControlRoutes:
             Route("/control/faults", self.add_faults, methods=["POST"]),
             Route("/control/faults", self.clear_faults, methods=["DELETE"]),
             Route("/control/halt", self.halt, methods=["POST"]),
+            Route("/control/skew", self.skew, methods=["POST"]),
             Route("/control/trade", self.trade, methods=["POST"]),
         ]
 
@@ -90,6 +91,14 @@ class ControlRoutes:
             self._exchange.market.forced_halt_until_s = float((await json_body(request))["until_s"])
         except (KeyError, TypeError, ValueError):
             raise Refusal.bad_value("until_s") from None
+        return JSONResponse(self._clock.reply())
+
+    async def skew(self, request: Request) -> Response:
+        """``{"seconds": -3}``: the times of prices and heartbeats are off by so much from now on."""
+        try:
+            self._exchange.skew_s = float((await json_body(request))["seconds"])
+        except (KeyError, TypeError, ValueError):
+            raise Refusal.bad_value("seconds") from None
         return JSONResponse(self._clock.reply())
 
     async def trade(self, request: Request) -> Response:

@@ -11,6 +11,7 @@ from swt_live.practice.execution import Execution, ExecutionEngine
 from swt_live.practice.faults import FaultPlan
 from swt_live.practice.market import ReplayMarket
 from swt_live.practice.orders import MarketOrder
+from swt_live.practice.quote_views import QuoteViews
 from swt_live.practice.settings import PracticeSettings
 from swt_live.practice.streams import StreamHub, Subscription, encode
 from swt_live.practice.times import with_unix_times
@@ -42,8 +43,10 @@ class Exchange:
         self.account = Account(settings, bars.instrument, start_s)
         self.engine = ExecutionEngine(self.account, self.market, faults)
         self.views = AccountViews(self.account, self.market)
+        self.quotes = QuoteViews(self.account)
         self.streams = StreamHub(faults, with_unix_times)
         self.account.log.listeners.append(self._publish_transaction)
+        self.skew_s = 0.0  # a fault: how far the times of prices and heartbeats are off
         self._next_heartbeat_s = start_s + settings.heartbeat_s
         self._next_rollover_s = _next_rollover(start_s)
 
@@ -88,7 +91,12 @@ class Exchange:
         tick = self.market.tick
         if tick is None:
             return None
-        return self.views.price(tick, tradeable=not self.market.halted, units_available=units_available)
+        return self.quotes.price(
+            tick,
+            tradeable=not self.market.halted,
+            units_available=units_available,
+            skew_s=self.skew_s,
+        )
 
     def open_price_stream(self, *, snapshot: bool, as_unix: bool) -> Subscription:
         """A new pricing stream, with the last price first."""
@@ -104,7 +112,12 @@ class Exchange:
             tick = self.market.pop_tick()
             # A tick is a sign of trading: only a forced halt makes it non-tradeable.
             tradeable = self.now_s >= self.market.forced_halt_until_s
-            self.streams.publish("pricing", "data", self.views.price(tick, tradeable=tradeable), self.now_s)
+            self.streams.publish(
+                "pricing",
+                "data",
+                self.quotes.price(tick, tradeable=tradeable, skew_s=self.skew_s),
+                self.now_s,
+            )
             self.engine.on_tick(tick)
         elif self._next_rollover_s == event_s:
             self.market.move_to(event_s)
@@ -112,7 +125,7 @@ class Exchange:
             self._next_rollover_s = _next_rollover(event_s)
         else:
             self.market.move_to(event_s)
-            time = format_time(event_s)
+            time = format_time(event_s + self.skew_s)
             self.streams.publish("pricing", "heartbeat", {"type": "HEARTBEAT", "time": time}, event_s)
             beat = {"type": "HEARTBEAT", "time": time, "lastTransactionID": str(self.account.log.last_id)}
             self.streams.publish("transactions", "heartbeat", beat, event_s)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from swt_broker.times import format_time
-from swt_live.practice.account import ZERO, Account, Close, OpenTrade
+from swt_live.practice.account import Account, Close, OpenTrade
 from swt_live.practice.faults import FaultPlan
+from swt_live.practice.fills import Fill, log_fill
 from swt_live.practice.market import ReplayMarket
 from swt_live.practice.orders import MarketOrder
 from swt_live.practice.ticks import Tick
@@ -152,7 +152,12 @@ class ExecutionEngine:
         if left:
             signed = left if units > 0 else -left
             opened = account.open_trade(signed, points, tick, now_s, order.trade_client_extensions)
-        fill = self._log_fill(create, order.fill_reason, order.units, units, points, tick, closes, opened)
+        fill = log_fill(
+            account,
+            now_s,
+            create,
+            Fill(order.fill_reason, order.units, units, points, tick, closes, opened),
+        )
         account.settle_order(int(create["id"]), "FILLED", fill)
         settled = account.orders[int(create["id"])]
         settled["tradeClosedIDs"] = [str(c.trade.trade_id) for c in closes if not c.trade.is_open]
@@ -166,82 +171,6 @@ class ExecutionEngine:
             ):
                 if price is not None:
                     self.attach(opened, kind, price, "ON_FILL", extensions, fill["id"])
-        return fill
-
-    def _log_fill(
-        self,
-        create: JSONObject,
-        reason: str,
-        requested: int,
-        units: int,
-        points: int,
-        tick: Tick,
-        closes: list[Close],
-        opened: OpenTrade | None,
-    ) -> JSONObject:
-        account = self.account
-        price = str(account.price(points))
-        parts = [
-            {
-                "tradeID": str(c.trade.trade_id),
-                "units": str(c.units),
-                "price": price,
-                "realizedPL": str(c.realized),
-                "financing": "0.0000",
-                "guaranteedExecutionFee": "0.0000",
-                "halfSpreadCost": str(c.half_spread),
-                "closed": not c.trade.is_open,
-            }
-            for c in closes
-        ]
-        closed = [_without_flag(part) for part in parts if part["closed"]]
-        reduced = [_without_flag(part) for part in parts if not part["closed"]]
-        trade_opened: JSONObject | None = None
-        if opened is not None:
-            trade_opened = {
-                "tradeID": str(opened.trade_id),
-                "units": str(opened.units),
-                "price": price,
-                "guaranteedExecutionFee": "0.0000",
-                "halfSpreadCost": str(account.half_spread_cost(opened.units, tick)),
-                "initialMarginRequired": str(opened.initial_margin),
-            }
-            if opened.client_extensions:
-                trade_opened["clientExtensions"] = opened.client_extensions
-        liquidity = account.settings.liquidity_units
-        bid, ask = str(account.price(tick.bid)), str(account.price(tick.ask))
-        fill = account.log.add(
-            self.market.now_s,
-            "ORDER_FILL",
-            orderID=create["id"],
-            clientOrderID=create.get("clientExtensions", {}).get("id"),
-            instrument=account.instrument.name,
-            units=str(units),
-            requestedUnits=str(requested),
-            price=price,
-            fullVWAP=price,
-            fullPrice={
-                "closeoutBid": bid,
-                "closeoutAsk": ask,
-                "timestamp": format_time(tick.time_s),
-                "bids": [{"price": bid, "liquidity": liquidity}],
-                "asks": [{"price": ask, "liquidity": liquidity}],
-            },
-            reason=reason,
-            pl=str(sum((c.realized for c in closes), ZERO)),
-            quotePL=str(sum((account.price(points - c.trade.price) * -c.units for c in closes), ZERO)),
-            financing="0.0000",
-            commission="0.0000",
-            guaranteedExecutionFee="0.0000",
-            accountBalance=str(account.balance),
-            gainQuoteHomeConversionFactor=str(account.conversion.gain),
-            lossQuoteHomeConversionFactor=str(account.conversion.loss),
-            halfSpreadCost=str(account.half_spread_cost(units, tick)),
-            tradeOpened=trade_opened,
-            tradesClosed=closed or None,
-            tradeReduced=reduced[0] if reduced else None,
-        )
-        account.position_touched_id = int(fill["id"])
         return fill
 
     # Dependent orders and margin -------------------------------------------------------------------
@@ -319,7 +248,12 @@ class ExecutionEngine:
             account.log.begin_batch(None)
             kind = f"{order['type']}_ORDER"
             close = account.close_units(trade, abs(trade.units), exit_points, tick, self.market.now_s)
-            fill = self._log_fill(order, kind, close.units, close.units, exit_points, tick, [close], None)
+            fill = log_fill(
+                account,
+                self.market.now_s,
+                order,
+                Fill(kind, close.units, close.units, exit_points, tick, [close], None),
+            )
             account.settle_order(order_id, "FILLED", fill)
             order["tradeClosedIDs"] = [str(trade.trade_id)]
             self._cancel_dependents([trade], fill)
@@ -337,7 +271,3 @@ class ExecutionEngine:
             closing={"marginCloseout": {"reason": "MARGIN_CHECK_VIOLATION"}},
         )
         self.execute(order, None)
-
-
-def _without_flag(part: JSONObject) -> JSONObject:
-    return {key: value for key, value in part.items() if key != "closed"}

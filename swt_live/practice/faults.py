@@ -1,12 +1,14 @@
-"""Faults on demand: what goes wrong, where, how often. A plan is data, so a seed can make one.
+"""Faults on demand or by a seed: what goes wrong, where, how often. A plan is data.
 
 A fault waits until market time ``at_s``, then strikes the next ``times`` occasions that match it.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 Kind = Literal[
     # requests: `match` is "METHOD /path prefix" or part of the path
@@ -114,3 +116,46 @@ class FaultPlan:
                 self.waiting = [item for item in self.waiting if item is not fault]
             return fault
         return None
+
+
+# What a schedule draws from: (fault, weight). Orders suffer most, because their outcome matters most.
+_REPERTOIRE: tuple[tuple[Fault, float], ...] = (
+    (Fault("request_lost", match="POST"), 2),
+    (Fault("answer_lost", match="POST"), 3),
+    (Fault("answer_lost", match="PUT"), 1),
+    (Fault("delay", match="POST", seconds=3.0), 1),
+    (Fault("delay", match="POST", seconds=30.0), 1),
+    (Fault("status", match="POST", status=503), 1),
+    (Fault("status", match="POST", status=504, applied=True), 2),
+    (Fault("status", match="GET", status=503, times=3), 2),
+    (Fault("status", match="GET", status=429), 1),
+    (Fault("status", match="GET", status=401), 1),
+    (Fault("non_json", match="POST", applied=True), 1),
+    (Fault("non_json", match="GET"), 1),
+    (Fault("reset", match="POST"), 1),
+    (Fault("reset", match="POST", applied=True), 2),
+    (Fault("truncated", units=1), 1),
+    (Fault("not_found"), 1),
+    (Fault("partial_fill", units=1), 1),
+    (Fault("oversize_fill", units=66), 1),
+    (Fault("cancel", reason="MARKET_HALTED"), 1),
+    (Fault("reject", reason="INSUFFICIENT_MARGIN"), 1),
+    (Fault("stall", match="pricing", seconds=45.0), 2),
+    (Fault("price_gap", match="pricing", seconds=120.0), 1),
+    (Fault("duplicate", match="pricing", seconds=60.0), 1),
+    (Fault("stream_reset", match="pricing"), 2),
+)
+
+
+def seeded_faults(
+    rng: np.random.Generator, start_s: float, end_s: float, faults_per_hour: float
+) -> list[Fault]:
+    """A schedule: Poisson arrivals over ``[start_s, end_s)``, kinds drawn from the whole repertoire."""
+    weights = np.array([weight for _, weight in _REPERTOIRE])
+    count = int(rng.poisson(faults_per_hour * (end_s - start_s) / 3600.0))
+    times_s = np.sort(rng.uniform(start_s, end_s, count))
+    kinds = rng.choice(len(_REPERTOIRE), size=count, p=weights / weights.sum())
+    return [
+        replace(_REPERTOIRE[int(kind)][0], at_s=float(at_s))
+        for kind, at_s in zip(kinds, times_s, strict=True)
+    ]

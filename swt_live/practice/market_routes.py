@@ -67,7 +67,7 @@ class MarketRoutes:
         if names is not None:
             self._check_names(*names.split(","))
         body = {
-            "instruments": [self._exchange.views.instrument()],
+            "instruments": [self._exchange.quotes.instrument()],
             "lastTransactionID": str(self._exchange.account.log.last_id),
         }
         return self._replies.json(request, body)
@@ -85,7 +85,7 @@ class MarketRoutes:
             prices = [item for item in prices if parse_time(item["time"]) > since_s]
         body: JSONObject = {"prices": prices, "time": format_time(self._exchange.now_s)}
         if request.query_params.get("includeHomeConversions", "false").lower() == "true":
-            body["homeConversions"] = self._exchange.views.home_conversions()
+            body["homeConversions"] = self._exchange.quotes.home_conversions()
         return self._replies.json(request, body)
 
     async def price_stream(self, request: Request) -> Response:

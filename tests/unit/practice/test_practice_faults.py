@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
 import pytest
 
 from swt_broker.records import Heartbeat, OrderRequest, Price
 from swt_core.errors import OutcomeUnknown, Rejected, Unavailable
 from swt_data.bars import Bars
-from swt_live.practice.faults import Fault, FaultPlan
+from swt_live.practice.faults import Fault, FaultPlan, seeded_faults
 
 ORDER = OrderRequest("GBP_JPY", 1, "intent-1")
 
@@ -175,3 +176,26 @@ def test_a_fault_strikes_as_often_as_planned_and_is_remembered() -> None:
 async def test_an_unknown_fault_is_refused(open_desk: Any, body: dict[str, Any]) -> None:
     async with open_desk() as desk:
         assert (await desk.http.post("/control/faults", json={"faults": [body]})).status_code == 400
+
+
+def test_a_seed_decides_the_schedule() -> None:
+    one, same = (seeded_faults(np.random.default_rng(7), 0.0, 86_400.0, 4.0) for _ in range(2))
+    assert one == same
+    assert one != seeded_faults(np.random.default_rng(8), 0.0, 86_400.0, 4.0)
+    assert 50 < len(one) < 150
+    assert all(0.0 <= fault.at_s < 86_400.0 for fault in one)
+
+
+async def test_a_skewed_clock_shows_in_prices(open_desk: Any) -> None:
+    async with open_desk() as desk:
+        (before,) = await desk.client.pricing(["GBP_JPY"])
+        await desk.http.post("/control/skew", json={"seconds": -3})
+        (after,) = await desk.client.pricing(["GBP_JPY"])
+        assert after.time_s == before.time_s - 3
+
+
+async def test_too_many_requests_are_refused_with_429(open_desk: Any) -> None:
+    async with open_desk(mode="real_time", requests_per_second=5.0) as desk:
+        statuses = [(await desk.get("/openPositions")).status_code for _ in range(12)]
+    assert statuses[0] == 200
+    assert 429 in statuses
