@@ -63,6 +63,8 @@ def duty(
     if held > config.trading_safety.max_position_units:
         limit = config.trading_safety.max_position_units
         return Duty(limit, f"position limit of {limit} units", urgent=True)
+    if not started and intent is None:
+        return None  # somebody else's position, and nobody has told us to trade
     if not started and config.live.stop_flattens:
         return Duty(0, "START_TRADING is not set")
     if intent is not None and intent.state is IntentState.FILLED and journal.filled_late(intent.client_id):
