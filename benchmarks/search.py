@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swt_core.numba_cache import configure_numba_cache
+
 BATCHES = (1, 16, 64, 256)
 PEER_BATCH = 64
 SINGLE_THREAD = {
@@ -225,4 +227,5 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    configure_numba_cache()
     print(json.dumps(measure(chosen.rounds)))

@@ -19,6 +19,7 @@ NORM_EPSILON: Final = np.float32(1e-5)
 LOG2E: Final = np.float32(1.4426950408889634)
 SMALL_PRODUCT: Final = 1_000_000
 LANES: Final = 16
+PADDING: Final = np.float32(-1e30)
 # Reassociation lets the reductions vectorise; the order of a row's sums is fixed at compile time.
 _FAST: Final = {"reassoc", "nsz", "contract", "arcp", "nnan"}
 
@@ -113,29 +114,34 @@ def residual_stack_nb(
 
 
 @nb.njit(cache=True, fastmath=_FAST)
-def expected_value_nb(logits: Float32, bias: Float32, atoms: Float32, powers: Float32) -> float:
-    """Σ p·atom under softmax(logits + bias) in two passes.
-
-    All four arrays have one length, a multiple of 16; the padding's bias is −1e30. ``logits`` is
-    overwritten. 2^x comes from a polynomial on [0, 1) and the exponent bits, because ``exp`` alone would
-    not vectorise; its relative error is below 2e-7.
-    """
-    size = atoms.shape[0]
-    peaks = np.empty(LANES, np.float32)
-    for j in range(LANES):
-        logits[j] += bias[j]
-        peaks[j] = logits[j]
-    for start in range(LANES, size, LANES):
-        for j in range(LANES):
-            x = logits[start + j] + bias[start + j]
-            logits[start + j] = x
-            peaks[j] = x if x > peaks[j] else peaks[j]
-    peak = peaks[0]
-    for j in range(1, LANES):
-        peak = max(peak, peaks[j])
-    bits = powers.view(np.int32)
+def peak_nb(values: Float32, scratch: Float32) -> float:
+    """The largest value, by halving: a plain maximum would not vectorise. ``scratch``: half as long."""
+    size = values.shape[0] // 2
     for j in range(size):
-        t = (logits[j] - peak) * LOG2E
+        left, right = values[j], values[size + j]
+        scratch[j] = left if left > right else right
+    while size > LANES:
+        half = size // 2
+        lower, upper = scratch[:half], scratch[size - half : size]
+        for j in range(half):
+            lower[j] = lower[j] if lower[j] > upper[j] else upper[j]
+        size -= half
+    peak = scratch[0]
+    for j in range(1, size):
+        peak = max(peak, scratch[j])
+    return peak
+
+
+@nb.njit(cache=True, fastmath=_FAST)
+def exponentials_nb(values: Float32, peak: float, powers: Float32) -> None:
+    """``exp(values − peak)`` as the product of ``values`` (overwritten) and ``powers``.
+
+    2^x is a polynomial on [0, 1) times a power of two built from its exponent bits, because ``exp`` itself
+    would not vectorise; relative error below 2e-7.
+    """
+    bits = powers.view(np.int32)
+    for j in range(values.shape[0]):
+        t = (values[j] - peak) * LOG2E
         t = t if t > np.float32(-125.0) else np.float32(-125.0)
         whole = np.floor(t)
         f = t - whole
@@ -145,15 +151,29 @@ def expected_value_nb(logits: Float32, bias: Float32, atoms: Float32, powers: Fl
         p = p * f + np.float32(5.550332471162809e-2)
         p = p * f + np.float32(2.402264791363012e-1)
         p = p * f + np.float32(6.931472028550421e-1)
-        logits[j] = p * f + np.float32(1.0)
-        bits[j] = (np.int32(whole) + np.int32(127)) << np.int32(23)
+        values[j] = p * f + np.float32(1.0)
+        # (e + 127)·2²³ is the bit pattern of 2^e, and exact in float32.
+        bits[j] = np.int32((whole + np.float32(127.0)) * np.float32(8388608.0))
+
+
+@nb.njit(cache=True, fastmath=_FAST)
+def weighted_mean_nb(values: Float32, powers: Float32, atoms: Float32) -> float:
+    """Σ w·atom / Σ w with w = values · powers."""
     mass = np.float32(0.0)
     moment = np.float32(0.0)
-    for j in range(size):
-        weight = logits[j] * powers[j]
+    for j in range(values.shape[0]):
+        weight = values[j] * powers[j]
         mass += weight
         moment += weight * atoms[j]
     return float(moment / mass)
+
+
+@nb.njit(cache=True)
+def expected_value_nb(logits: Float32, atoms: Float32, powers: Float32) -> float:
+    """Σ p·atom under softmax(logits); lengths equal and even, ``logits`` overwritten, padding −1e30."""
+    peak = peak_nb(logits, powers)
+    exponentials_nb(logits, peak, powers)
+    return weighted_mean_nb(logits, powers, atoms)
 
 
 @nb.njit(cache=True)
@@ -166,6 +186,19 @@ def inverse_transform_nb(value: float) -> float:
     return result if value >= 0.0 else -result
 
 
+@nb.njit(cache=True, fastmath=_FAST)
+def biased_row_nb(products: Float32, row: int, rows: int, bias: Float32, line: Float32) -> None:
+    """``line`` = one row's products plus bias; ``products`` holds ``[blocks, rows, W]``."""
+    blocks, width = bias.shape
+    for block in range(blocks):
+        start = (block * rows + row) * width
+        source = products[start : start + width]
+        target = line[block * width : (block + 1) * width]
+        offset = bias[block]
+        for j in range(width):
+            target[j] = source[j] + offset[j]
+
+
 @nb.njit(cache=True)
 def heads_nb(
     rows: int,
@@ -173,28 +206,43 @@ def heads_nb(
     norm: Float32,
     weight: Float32,
     bias: Float32,
+    bins: int,
     atoms: Float32,
     transformed: bool,
     hidden: Float32,
     space: Float32,
     powers: Float32,
+    line: Float32,
     scalars: Float32,
     extras: Float32,
 ) -> None:
     """``relu(LayerNorm(values))`` through one matrix: a support head's scalar and further logits.
 
-    ``norm``: ``[3, H]`` = zeros, gain, shift; ``weight``: ``[H, S + E]`` with the support's S columns (a
-    multiple of 16) first; ``scalars``: ``[rows]`` out; ``extras``: ``[rows, E']`` out, E' ≤ E logits;
-    ``space``: at least ``rows · (S + E)`` long.
+    The matrix lies in blocks of columns, each small enough to stay in the cache while all rows pass.
+
+    Args:
+        rows: rows to compute, ≥ 2 and ≥ ``len(scalars)``.
+        values: ``[rows, H]``.
+        norm: ``[3, H]`` = zeros, gain, shift.
+        weight, bias: ``[blocks, H, W]``, ``[blocks, W]``; ``bins`` columns of the support, then extras.
+        bins: bins of the support.
+        atoms: padded with zeros to a multiple of 16.
+        transformed: whether the support is in MuZero's transformed value.
+        hidden, space, powers, line: work space, ``space`` at least ``blocks · rows · W`` long.
+        scalars, extras: out, ``[n]`` and ``[n, E]``.
     """
-    support = atoms.shape[0]
-    columns = weight.shape[1]
-    logits = space[: rows * columns].reshape(rows, columns)
+    blocks, _, width = weight.shape
     hidden[:rows] = values[:rows]
     norm_relu_nb(rows, hidden, norm[0], norm[1], norm[2])
-    linear_nb(hidden, weight, logits, rows)
+    size = rows * width
+    for block in range(blocks):
+        product = space[block * size : (block + 1) * size].reshape(rows, width)
+        linear_nb(hidden, weight[block], product, rows)
+    padded = atoms.shape[0]
     for i in range(scalars.shape[0]):
-        scalar = expected_value_nb(logits[i, :support], bias[:support], atoms, powers)
-        scalars[i] = inverse_transform_nb(scalar) if transformed else scalar
+        biased_row_nb(space, i, rows, bias, line)
         for j in range(extras.shape[1]):
-            extras[i, j] = logits[i, support + j] + bias[support + j]
+            extras[i, j] = line[bins + j]
+        line[bins:padded] = PADDING
+        scalar = expected_value_nb(line[:padded], atoms, powers)
+        scalars[i] = inverse_transform_nb(scalar) if transformed else scalar

@@ -15,6 +15,7 @@ from swt_core.position import ACTIONS
 from swt_inference.evaluator import AfterstateEvaluation, Int32, StateEvaluation
 from swt_inference.kernels import (
     LANES,
+    SMALL_PRODUCT,
     Float32,
     heads_nb,
     linear_nb,
@@ -27,7 +28,7 @@ from swt_models.networks import chance_codes
 from swt_models.observation import ObservationShape
 from swt_models.support import Support
 
-PADDING_BIAS = -1e30
+ROWS_AT_ONCE = 8
 
 
 class Stack(NamedTuple):
@@ -44,6 +45,7 @@ class HeadWeights(NamedTuple):
     norm: Float32
     weight: Float32
     bias: Float32
+    bins: int
 
 
 class Scratch(NamedTuple):
@@ -54,6 +56,7 @@ class Scratch(NamedTuple):
     product: Float32
     space: Float32
     powers: Float32
+    line: Float32
 
 
 class NumbaEvaluator:
@@ -95,14 +98,13 @@ class NumbaEvaluator:
         self._afterstate_dynamics = reader.stack("afterstate_dynamics")
         self._afterstate_prediction = reader.stack("afterstate_prediction.trunk")
         self._state_dynamics = reader.stack("state_dynamics.trunk")
-        self._policy_heads = reader.heads("prediction.heads", "value", bins, "policy", self.actions)
-        self._chance_heads = reader.heads("afterstate_prediction.heads", "value", bins, "chance", self.codes)
-        self._reward_heads = reader.heads("state_dynamics.heads", "reward", bins, None, 0)
+        self._policy_heads = reader.heads("prediction.heads", "value", "policy", self.actions)
+        self._chance_heads = reader.heads("afterstate_prediction.heads", "value", "chance", self.codes)
+        self._reward_heads = reader.heads("state_dynamics.heads", "reward", None, 0)
         self._action_embedding = reader.matrix("action_embedding.weight", self.actions, self.width)
         self._chance_embedding = reader.matrix("chance_embedding.weight", self.codes, self.width)
-        self._columns = max(
-            x.weight.shape[1] for x in (self._policy_heads, self._chance_heads, self._reward_heads)
-        )
+        heads = (self._policy_heads, self._chance_heads, self._reward_heads)
+        self._columns = max(x.bias.size for x in heads)
         self._scratch = self._allocate(2)
 
     def root(self, observations: Float32) -> StateEvaluation:
@@ -201,6 +203,7 @@ class NumbaEvaluator:
             scratch.hidden,
             scratch.space,
             scratch.powers,
+            scratch.line,
             result.rewards,
             np.empty((count, 0), np.float32),
         )
@@ -238,6 +241,7 @@ class NumbaEvaluator:
             np.zeros(shape, np.float32),
             np.zeros(rows * self._columns, np.float32),
             np.zeros(len(self._atoms), np.float32),
+            np.zeros(self._columns, np.float32),
         )
 
 
@@ -292,6 +296,7 @@ def _predict_nb(
     norm: Float32,
     weight: Float32,
     bias: Float32,
+    bins: int,
     atoms: Float32,
     transformed: bool,
     embeddings: Float32,
@@ -300,12 +305,28 @@ def _predict_nb(
     product: Float32,
     space: Float32,
     powers: Float32,
+    line: Float32,
     scalars: Float32,
     extras: Float32,
 ) -> None:
     values[: embeddings.shape[0]] = embeddings
     residual_stack_nb(rows, values, first, second, vectors, hidden, product)
-    heads_nb(rows, values, norm, weight, bias, atoms, transformed, hidden, space, powers, scalars, extras)
+    heads_nb(
+        rows,
+        values,
+        norm,
+        weight,
+        bias,
+        bins,
+        atoms,
+        transformed,
+        hidden,
+        space,
+        powers,
+        line,
+        scalars,
+        extras,
+    )
 
 
 def _norm(name: str) -> tuple[str, str]:
@@ -357,18 +378,20 @@ class _Reader:
             ),
         )
 
-    def heads(self, name: str, scalar: str, bins: int, extra: str | None, extras: int) -> HeadWeights:
-        support = self._model.support_bins
-        weight = np.zeros((self._width, bins + -(-extras // LANES) * LANES), np.float32)
-        bias = np.full(weight.shape[1], PADDING_BIAS, np.float32)
-        weight[:, :support] = self.matrix(f"{name}.outputs.{scalar}.weight", self._width, support)
-        bias[:support] = self._get(f"{name}.outputs.{scalar}.bias", (support,))
+    def heads(self, name: str, scalar: str, extra: str | None, extras: int) -> HeadWeights:
+        """One matrix of all outputs, cut into blocks of columns that allow `ROWS_AT_ONCE`."""
+        bins, width = self._model.support_bins, self._width
+        weights = [self.matrix(f"{name}.outputs.{scalar}.weight", width, bins)]
+        biases = [self._get(f"{name}.outputs.{scalar}.bias", (bins,))]
         if extra is not None:
-            weight[:, bins : bins + extras] = self.matrix(
-                f"{name}.outputs.{extra}.weight", self._width, extras
-            )
-            bias[bins : bins + extras] = self._get(f"{name}.outputs.{extra}.bias", (extras,))
-        norm = np.stack(
-            [np.zeros(self._width, np.float32), *(self.vector(f"{name}.{x}") for x in _norm("norm"))]
-        )
-        return HeadWeights(norm, weight, bias)
+            weights.append(self.matrix(f"{name}.outputs.{extra}.weight", width, extras))
+            biases.append(self._get(f"{name}.outputs.{extra}.bias", (extras,)))
+        blocks = -(-(bins + extras) * width * ROWS_AT_ONCE // SMALL_PRODUCT)
+        columns = -(-(bins + extras) // (blocks * LANES)) * LANES
+        whole = np.zeros((width, blocks * columns), np.float32)
+        whole[:, : bins + extras] = np.concatenate(weights, axis=1)
+        bias = np.zeros(blocks * columns, np.float32)
+        bias[: bins + extras] = np.concatenate(biases)
+        norm = [np.zeros(width, np.float32), *(self.vector(f"{name}.{part}") for part in _norm("norm"))]
+        cut = whole.reshape(width, blocks, columns).transpose(1, 0, 2)
+        return HeadWeights(np.stack(norm), np.ascontiguousarray(cut), bias.reshape(blocks, columns), bins)

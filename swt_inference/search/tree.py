@@ -7,6 +7,7 @@ afterstate has reward 0 and discount 1; reward and γ sit on the edge from an af
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 import numba as nb
@@ -17,6 +18,8 @@ from swt_inference.search.base import Bool, Float32, Int32
 
 Int8 = NDArray[np.int8]
 UNVISITED = -1
+KEPT_BYTES = 64 * 2**20
+_LAST = threading.local()
 ILLEGAL = np.float32(-1.0)  # prior of an action that may not be played
 
 
@@ -38,20 +41,35 @@ class Tree(NamedTuple):
 
 
 def allocate_tree(batch: int, nodes: int, edges: int, width: int) -> Tree:
-    """An empty tree; only what is read before it is written is cleared."""
+    """Space for a tree; adding a node clears what is read of it, so nothing is cleared here.
+
+    A thread's last tree is used again: its pages are mapped already. A returned tree is therefore valid
+    until the thread's next search.
+    """
+    shape = (batch, nodes, edges, width)
+    found: Tree | None = getattr(_LAST, "tree", None)
+    if found is None or _LAST.shape != shape:
+        found = _new_tree(*shape)
+        if found.embeddings.nbytes <= KEPT_BYTES:
+            _LAST.tree, _LAST.shape = found, shape
+    return found
+
+
+def _new_tree(batch: int, nodes: int, edges: int, width: int) -> Tree:
+    by_node, by_edge = (batch, nodes), (batch, nodes, edges)
     return Tree(
         np.empty((batch, nodes, width), np.float32),
-        np.zeros((batch, nodes), np.int32),
-        np.zeros((batch, nodes), np.float32),
-        np.zeros((batch, nodes), np.float32),
-        np.zeros((batch, nodes), np.float32),
-        np.zeros((batch, nodes), np.float32),
-        np.full((batch, nodes), -1, np.int32),
-        np.full((batch, nodes), -1, np.int32),
-        np.zeros((batch, nodes), np.int8),
-        np.full((batch, nodes, edges), UNVISITED, np.int32),
-        np.zeros((batch, nodes, edges), np.float32),
-        np.full((batch, nodes, edges), ILLEGAL, np.float32),
+        np.empty(by_node, np.int32),
+        np.empty(by_node, np.float32),
+        np.empty(by_node, np.float32),
+        np.empty(by_node, np.float32),
+        np.empty(by_node, np.float32),
+        np.empty(by_node, np.int32),
+        np.empty(by_node, np.int32),
+        np.empty(by_node, np.int8),
+        np.empty(by_edge, np.int32),
+        np.empty(by_edge, np.float32),
+        np.empty(by_edge, np.float32),
     )
 
 
@@ -88,6 +106,11 @@ def add_root_nb(
         tree.values[b, 0] = values[b]
         tree.raw_values[b, 0] = values[b]
         tree.kinds[b, 0] = kinds[b]
+        tree.parents[b, 0] = -1
+        tree.edges[b, 0] = -1
+        tree.rewards[b, 0] = 0.0
+        tree.discounts[b, 0] = 1.0
+        tree.children[b, 0] = UNVISITED
         for a in range(actions):
             tree.logits[b, 0, a] = logits[b, a]
         masked_softmax_nb(logits[b], masks[b], tree.priors[b, 0, :actions])
@@ -118,6 +141,7 @@ def add_node_nb(
     tree.parents[b, node] = parent
     tree.edges[b, node] = edge
     tree.kinds[b, node] = kind
+    tree.children[b, node] = UNVISITED
     tree.children[b, parent, edge] = node
     size = logits.shape[0]
     for k in range(size):

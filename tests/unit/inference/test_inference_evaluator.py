@@ -13,7 +13,7 @@ from swt_core.errors import ConfigError, IncompatibleModelError
 from swt_core.position import ACTIONS
 from swt_inference.devices import create_evaluator
 from swt_inference.evaluator import TorchEvaluator
-from swt_inference.kernels import expected_value_nb
+from swt_inference.kernels import PADDING, expected_value_nb, peak_nb
 from swt_inference.numba_evaluator import NumbaEvaluator
 from swt_models.export import export_weights
 from swt_models.networks import chance_codes
@@ -79,15 +79,23 @@ def test_a_rows_evaluation_is_the_same_bits_in_every_batch(variant: str) -> None
 def test_the_scalar_of_a_head_survives_extreme_logits() -> None:
     atoms = np.zeros(32, np.float32)
     atoms[:21] = np.linspace(-10, 10, 21)
-    bias = np.zeros(32, np.float32)
-    bias[21:] = -1e30
     powers = np.empty(32, np.float32)
     for height in (0.0, 50.0, 1e4, -1e4):
-        logits = np.zeros(32, np.float32)
+        logits = np.full(32, PADDING)
+        logits[:21] = 0.0
         logits[13] = height
         weights = np.exp(logits[:21].astype(np.float64) - logits[:21].max())
         wanted = float((weights * atoms[:21]).sum() / weights.sum())
-        assert expected_value_nb(logits.copy(), bias, atoms, powers) == pytest.approx(wanted, abs=1e-5)
+        assert expected_value_nb(logits, atoms, powers) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_the_peak_is_the_maximum_wherever_it_lies() -> None:
+    scratch = np.empty(304, np.float32)
+    for size in (16, 32, 48, 608):
+        for place in range(size):
+            values = np.full(size, -3, np.float32)
+            values[place] = 2
+            assert peak_nb(values, scratch) == 2.0
 
 
 def test_weights_of_another_architecture_are_refused_by_name() -> None:
