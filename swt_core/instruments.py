@@ -7,6 +7,7 @@ training and live trading.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -55,7 +56,8 @@ class Instrument:
 
     def spread_points(self, spread_pips: float) -> int:
         """A spread in pips as an even number of points, so that both halves are whole."""
-        return 2 * round(spread_pips * self.points_per_pip / 2)
+        # Half a point rounds up: an assumed cost is never understated.
+        return 2 * math.floor(spread_pips * self.points_per_pip / 2 + 0.5)
 
 
 _KNOWN = {

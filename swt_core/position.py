@@ -45,7 +45,8 @@ CLOSED_PEAK: Final = 5  # its best equity p, pips
 CLOSED_TROUGH: Final = 6  # its worst equity q, pips
 CLOSED_MAX_DRAWDOWN: Final = 7  # its maximum drawdown D, pips
 CLOSED_BARS: Final = 8  # bars it was held
-STEP_FIELDS: Final = 9
+CLOSED_CARRY: Final = 9  # financing in its result, pips
+STEP_FIELDS: Final = 10
 
 
 def flat_positions(batch: int) -> Float64:
@@ -109,6 +110,10 @@ def advance_one_nb(
     step[:] = 0.0
     change = 0.0
     drawdown_before = position[ACCUMULATED_DRAWDOWN]
+    # What was held between the bars pays its financing, also when it is closed at the next open; an
+    # entry fills after the rollover and pays none yet.
+    if position[SIDE] != 0.0:
+        position[CARRY] += carry_pips
     if action == CLOSE:
         exit_points = bid_open if position[SIDE] > 0.0 else ask_open
         change = mark_nb(position, exit_points, points_per_pip)
@@ -120,6 +125,7 @@ def advance_one_nb(
         step[CLOSED_TROUGH] = position[TROUGH]
         step[CLOSED_MAX_DRAWDOWN] = position[MAX_DRAWDOWN]
         step[CLOSED_BARS] = position[BARS]
+        step[CLOSED_CARRY] = position[CARRY]
         position[:] = 0.0
         step[EQUITY_CHANGE] = change
         return
@@ -128,8 +134,6 @@ def advance_one_nb(
     elif action == SELL:
         change = enter_nb(position, -1.0, bid_open, ask_open, points_per_pip)
     if position[SIDE] != 0.0:
-        if action == HOLD:  # an entry fills after the rollover: it pays no financing yet
-            position[CARRY] += carry_pips
         exit_points = bid_close if position[SIDE] > 0.0 else ask_close
         change += mark_nb(position, exit_points, points_per_pip)
         position[BARS] += 1.0

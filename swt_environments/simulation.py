@@ -15,6 +15,7 @@ from swt_core.position import (
     CLOSE,
     CLOSED,
     CLOSED_BARS,
+    CLOSED_CARRY,
     CLOSED_DRAWDOWN,
     CLOSED_MAX_DRAWDOWN,
     CLOSED_PEAK,
@@ -198,6 +199,7 @@ class BatchSimulation:
         step[CLOSED_TROUGH] = position[TROUGH]
         step[CLOSED_MAX_DRAWDOWN] = position[MAX_DRAWDOWN]
         step[CLOSED_BARS] = position[BARS]
+        step[CLOSED_CARRY] = position[CARRY]
         if self.reward is not RewardPreset.DENSE:  # dense has paid every bar's change already
             self._rewards[i] += reward_nb(int(self.reward), CLOSE, position[SIDE], step)
         self._book(i, position, step, forced=True)
@@ -206,7 +208,7 @@ class BatchSimulation:
     def _book(self, i: int, before: Float64, step: Float64, *, forced: bool) -> None:
         bars, row = self.market.bars, int(self.rows[i])
         side = int(before[SIDE])
-        price_pips = step[REALISED] - before[CARRY]
+        price_pips = step[REALISED] - step[CLOSED_CARRY]
         exit_points = round(before[ENTRY_POINTS] + side * price_pips * self.market.points_per_pip)
         self.realised_pips[i] += step[REALISED]
         entry_row = int(self._entry_rows[i])

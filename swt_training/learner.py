@@ -118,10 +118,16 @@ class Learner:
         policy = log_policy.exp()
         hidden = hidden.view(sessions, steps + 1, SIDES, -1)
         with torch.no_grad():
-            bootstrap = np.zeros((sessions, steps + 1, SIDES))
-            bootstrap[:, -1] = network.support.scalar(network.value_logits(hidden[:, -1].float())).numpy()
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
+                estimates = network.value_logits(hidden)
+            estimates = network.support.scalar(estimates)
+        bootstrap = estimates.numpy().astype(np.float64)
         table = policy.detach().numpy().astype(np.float64)
+        # The policy climbs the whole path's return; values are bootstrapped, or noise would drown them.
         q, v = path_values_nb(batch.rewards, table[:, :-1], bootstrap, self.discount, 1.0)
+        q_target, v_target = path_values_nb(
+            batch.rewards, table[:, :-1], bootstrap, self.discount, self.training.value_trace
+        )
         occupancy = occupancy_nb(table[:, :-1])
 
         weights = (1.0 - OFF_PATH_SHARE) * occupancy + OFF_PATH_SHARE / SIDES
@@ -134,10 +140,12 @@ class Learner:
         chosen = rng.random((sessions, steps, SIDES)) < 0.2
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
             value_logits = network.value_logits(hidden[:, :-1][torch.from_numpy(chosen)])
-        value_loss = cross_entropy(network, value_logits, v[:, :-1][chosen]).mean()
+        value_loss = cross_entropy(network, value_logits, v_target[:, :-1][chosen]).mean()
 
         search_loss = self._search_loss(batch, log_policy)
-        parts = self._unroll(batch, latents.view(sessions, steps + 1, SIDES, -1), q, v, table, rng)
+        parts = self._unroll(
+            batch, latents.view(sessions, steps + 1, SIDES, -1), q_target, v_target, table, rng
+        )
         total = (
             policy_loss
             - self.training.entropy_weight * entropy

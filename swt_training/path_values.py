@@ -67,7 +67,7 @@ def _rewards_nb(
                 exit_fill = float(fill_bid[then] if side == LONG else fill_ask[then])
                 entry_fill = float(fill_ask[then] if side == LONG else fill_bid[then])
                 held = sign * (mark_then - mark_now) / points_per_pip + carry[then, side - 1]
-                closed = sign * (exit_fill - mark_now) / points_per_pip
+                closed = sign * (exit_fill - mark_now) / points_per_pip + carry[then, side - 1]
                 entry_cost = sign * (exit_fill - entry_fill) / points_per_pip
                 entry_move = sign * (mark_then - exit_fill) / points_per_pip
                 rewards[s, t, side, HOLD] = held - drawdown_share * max(0.0, -held)

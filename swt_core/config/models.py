@@ -127,6 +127,9 @@ class TrainingConfig(_Section):
     entropy_weight: float = Field(0.3, ge=0, description="entropy bonus of the prior, pips per decision")
     value_weight: float = Field(0.25, ge=0, description="weight of the value loss")
     model_weight: float = Field(0.25, ge=0, description="weight of the unrolled model's losses")
+    value_trace: float = Field(
+        0.95, ge=0, le=1, description="λ of the value targets: 1 is the whole path, less is more bootstrapping"
+    )
     search_policy_weight: float = Field(
         0.05, ge=0, description="weight of the search's policy where self-play was"
     )
@@ -145,7 +148,7 @@ class TrainingConfig(_Section):
     replay_capacity_steps: int = Field(1_000_000, ge=360, description="replay capacity, steps")
     minimum_trading_share: float = Field(0.3, ge=0, le=1, description="least share of trading trajectories")
     steps_per_round: int = Field(
-        8, ge=1, description="learner steps per collected round: pins the replay ratio"
+        16, ge=1, description="learner steps per collected round: pins the replay ratio"
     )
     checkpoint_every_episodes: int = Field(10, ge=1, description="episodes between checkpoints")
     checkpoint_minimum_seconds: float = Field(60.0, ge=0, description="least time between checkpoints, s")

@@ -51,7 +51,7 @@ def test_a_mid_in_half_points_lies_between_bid_and_ask(bid: int, spread: int) ->
 
 
 @pytest.mark.parametrize(
-    ("pips", "points"), [(0.0, 0), (4.0, 40), (2.6, 26), (0.1, 0), (0.2, 2), (15.0, 150)]
+    ("pips", "points"), [(0.0, 0), (4.0, 40), (2.6, 26), (0.1, 2), (0.2, 2), (2.5, 26), (15.0, 150)]
 )
 def test_spreads_are_even_points(pips: float, points: int) -> None:
     assert GBP_JPY.spread_points(pips) == points
