@@ -65,7 +65,7 @@ def run(
 @app.command()
 def start(live_state: LiveState = _LIVE_STATE) -> None:
     """Allow trading: create START_TRADING. After a halt, `stop` first: that is how a person lifts it."""
-    from swt_live.trader import START_FLAG
+    from swt_live.trader_parts import START_FLAG
 
     _directory(live_state).raise_flag(START_FLAG, "swt live start\n")
     typer.echo(f"{live_state / START_FLAG} is set: trading is allowed")
@@ -74,7 +74,7 @@ def start(live_state: LiveState = _LIVE_STATE) -> None:
 @app.command()
 def stop(live_state: LiveState = _LIVE_STATE) -> None:
     """Stop entries: remove START_TRADING; the position is closed or held as live.stop_flattens says."""
-    from swt_live.trader import START_FLAG
+    from swt_live.trader_parts import START_FLAG
 
     _directory(live_state).lower_flag(START_FLAG)
     typer.echo(f"{live_state / START_FLAG} is removed: no more entries")
@@ -89,7 +89,7 @@ def emergency_stop(
 
     Without a running trader, use `swt emergency-close`.
     """
-    from swt_live.trader import EMERGENCY_FLAG
+    from swt_live.trader_parts import EMERGENCY_FLAG
 
     directory = _directory(live_state)
     if clear:

@@ -36,7 +36,8 @@ from swt_live.models import ModelSource
 from swt_live.ports import Engine, PriceStream
 from swt_live.replay_clock import HttpClockControl, ReplayClock
 from swt_live.status import STATUS_FILE, LiveStatus, live_status, unwell
-from swt_live.trader import LiveTrader, TraderParts
+from swt_live.trader import LiveTrader
+from swt_live.trader_parts import TraderParts
 
 _RETRY_S = 5.0
 

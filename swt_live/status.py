@@ -60,7 +60,7 @@ def live_status(trader: LiveTrader) -> LiveStatus:
     """What `trader` is doing now."""
     parts, memory, feed = trader.parts, trader.safety.memory, trader.feed
     now_s = parts.clock.time_s()
-    holding, point, model = trader.book.holding, trader.last_point, trader.model
+    holding, point, model = trader.book.holding, trader.last_point, trader.models.model
     trades = parts.journal.trades()
     recent = [trade.pnl_pips for trade in trades[-_RECENT_TRADES:]]
     gains, losses = sum(p for p in recent if p > 0), -sum(p for p in recent if p < 0)
@@ -96,7 +96,7 @@ def live_status(trader: LiveTrader) -> LiveStatus:
         model_until_s=None
         if model is None or model.choice.verdict is None
         else model.choice.verdict.expires_s,
-        model_refusals=trader.model_refusals[:10],
+        model_refusals=trader.models.refusals[:10],
         decisions=trader.counters.decisions,
         last_bar_s=trader.window.last_bar_s,
         last_action=None if point is None else ACTION_NAMES[point.decision.action],

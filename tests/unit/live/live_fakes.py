@@ -35,7 +35,8 @@ from swt_core.state import StateDirectory
 from swt_data.bars import Bars
 from swt_live.journal import Journal
 from swt_live.models import LoadedModel, ModelChoice, Selection
-from swt_live.trader import LiveTrader, TraderParts
+from swt_live.trader import LiveTrader
+from swt_live.trader_parts import TraderParts
 
 GBP_JPY: Instrument = instrument("GBP_JPY")
 # Monday 2024-01-08 12:00 UTC: the middle of a trading day.

@@ -23,7 +23,10 @@ def buy_at(number: int, close_at: int | None = None):  # type: ignore[no-untyped
     return lambda n: BUY if n == number else CLOSE if n == close_at else HOLD
 
 
-def trading_world(tmp_path: Path, script=buy_at(1), **options):  # type: ignore[no-untyped-def]
+BUY_ONCE = buy_at(1)
+
+
+def trading_world(tmp_path: Path, script=BUY_ONCE, **options):  # type: ignore[no-untyped-def]
     world = World(tmp_path, script, **options)
     world.press_start()
     return world

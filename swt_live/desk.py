@@ -1,0 +1,252 @@
+"""The order desk: flags, permissions, duties, and everything that is sent to the broker or heard from it.
+
+It owns what may never contradict itself: book, ledger, safety, executor and reconciler. The trader above
+it decides; the desk says whether that may be done, does it, and does what must be done regardless.
+"""
+
+from __future__ import annotations
+
+import math
+
+from swt_core.errors import BrokerError, StateError
+from swt_live.book import PositionBook
+from swt_live.duties import Duty
+from swt_live.duties import duty as strictest_duty
+from swt_live.executor import Executor, PlannedOrder
+from swt_live.feed import PriceFeed
+from swt_live.journal_records import IntentKind, IntentState
+from swt_live.ledger import Ledger, LedgerEvent, LedgerEventKind
+from swt_live.market_hours import MarketHours
+from swt_live.model_keeper import ModelKeeper
+from swt_live.reconciler import Drift, Reconciler, Reconciliation
+from swt_live.safety import SafetyMonitor, TradingState
+from swt_live.trader_parts import EMERGENCY_FLAG, START_FLAG, Flags, Timers, TraderCounters, TraderParts
+
+CLOSED_POLL_S = 60.0
+# A forced order may fill this many times farther away than a decided one: being flat matters more.
+FORCED_BOUND_FACTOR = 10.0
+_RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class OrderDesk:
+    """Sends, books, reconciles, forbids; see the module's text.
+
+    Attributes:
+        reconciled: whether broker and journal agreed when they were last compared.
+        duty: what must be done about the position, if anything.
+    """
+
+    def __init__(self, parts: TraderParts, feed: PriceFeed, hours: MarketHours, models: ModelKeeper) -> None:
+        self.parts = parts
+        self.feed = feed
+        self.hours = hours
+        self.models = models
+        config, journal, clock = parts.config, parts.journal, parts.clock
+        self.flags = Flags()
+        self.timers = Timers()
+        self.counters = TraderCounters()
+        self.reconciled = False
+        self.duty: Duty | None = None
+        self._emergency_done = False
+        self.book = PositionBook(parts.instrument, config.trading)
+        self.ledger = Ledger(
+            journal,
+            self.book,
+            parts.instrument,
+            clock,
+            fill_tolerance=config.trading_safety.fill_tolerance,
+            quote=self.feed.last_quote,
+        )
+        self.safety = SafetyMonitor(
+            config.trading_safety,
+            journal,
+            clock,
+            parts.alerts,
+            units=config.trading.units,
+            open_pips=self.open_pips,
+        )
+        self.executor = Executor(
+            parts.broker,
+            journal,
+            self.ledger,
+            parts.instrument,
+            clock,
+            quarantine_s=config.live.quarantine_seconds,
+            may_enter=lambda: self.veto() is None,
+        )
+        self.reconciler = Reconciler(
+            parts.broker, journal, self.ledger, self.book, parts.instrument, clock, quote=self.feed.last_quote
+        )
+
+    @property
+    def state(self) -> TradingState:
+        """What is allowed now."""
+        return self.safety.state(started=self.flags.started and not self.flags.emergency)
+
+    def read_flags(self) -> None:
+        """A directory that cannot be read says nothing: entries stop, nothing else changes."""
+        try:
+            started = self.parts.directory.flag(START_FLAG)
+            emergency = self.parts.directory.flag(EMERGENCY_FLAG)
+        except StateError as error:
+            self.flags.readable = False
+            self.note("flags_unreadable", error.message)
+            return
+        self.flags.readable = True
+        if (started, emergency) != (self.flags.started, self.flags.emergency):
+            self.note("flags", f"START_TRADING {started}, EMERGENCY_STOP {emergency}")
+            self._emergency_done = False
+        self.flags.started, self.flags.emergency = started, emergency
+        if emergency:
+            self.safety.halt("EMERGENCY_STOP")
+        self.safety.on_flags(started=started, emergency=emergency)
+
+    def veto(self) -> str | None:
+        """Why no position may be opened now, asked again right before an order leaves."""
+        now_s = self.parts.clock.time_s()
+        self.read_flags()
+        if not self.flags.readable:
+            return "the flags cannot be read"
+        if self.flags.emergency:
+            return "EMERGENCY_STOP"
+        if not self.flags.started:
+            return "not started"
+        refusal = self.safety.entry_refusal()
+        if refusal is not None:
+            return refusal
+        if not self.reconciled:
+            return "not reconciled"
+        if self.executor.undecided:
+            return "an order is undecided"
+        if self.book.units or self.duty is not None:
+            return "a position has to be closed"
+        if now_s >= self.models.authorised_until_s:
+            return "the model's verdict has expired"
+        return "no quote" if self.feed.quote() is None else None
+
+    async def submit(self, order: PlannedOrder) -> IntentState:
+        outcome = await self.executor.submit(order)
+        self.counters.orders += 1
+        self.on_events(outcome.events)
+        if outcome.state is IntentState.OPEN:
+            self.on_events(await self.executor.resolve())
+        await self.reconcile("order")
+        await self.serve_duty()
+        return outcome.state
+
+    def prices(self, units: int, bound_factor: float) -> tuple[int, int | None]:
+        """Executable price now and the worst acceptable one; ``(0, None)`` without a fresh quote."""
+        quote = self.feed.quote()
+        if quote is None:
+            return 0, None
+        side = 1 if units > 0 else -1
+        reference = quote[1] if units > 0 else quote[0]
+        distance = self.parts.config.live.price_bound_pips * bound_factor
+        return reference, reference + side * round(distance * self.parts.instrument.points_per_pip)
+
+    async def serve_duty(self) -> None:
+        """Do what must be done about the position, on the broker's word about it."""
+        now_s = self.parts.clock.time_s()
+        self.duty = self._current_duty(now_s)
+        if self.duty is None:
+            self.timers.tries, self.timers.duty_s = 0, -math.inf
+            return
+        if now_s < self.timers.duty_s or not self._may_serve(self.duty, now_s):
+            return
+        wait_s = _RETRY_S[min(self.timers.tries, len(_RETRY_S) - 1)]
+        self.timers.tries += 1
+        self.timers.duty_s = now_s + (wait_s if self.hours.is_open(now_s) else CLOSED_POLL_S)
+        try:
+            held = await self.reconciler.broker_units()
+        except BrokerError as error:
+            self.note("position_query_failed", f"{self.duty.reason}: {error.message}")
+            return
+        if held != self.book.units and not self.executor.undecided:
+            await self.reconcile("duty")
+        excess = abs(held) - self.duty.target_units
+        if excess <= 0:
+            if held == 0:
+                self._emergency_done = self.flags.emergency
+                self.safety.flattened()
+            self.duty = None
+            return
+        order = -excess if held > 0 else excess
+        reference, bound = self.prices(order, FORCED_BOUND_FACTOR)
+        reason = self.duty.reason
+        self.note("reduce", f"{reason}: {held} held, sending {order}")
+        outcome = await self.executor.submit(PlannedOrder(IntentKind.REDUCE, order, reason, reference, bound))
+        self.counters.orders += 1
+        self.on_events(outcome.events)
+        await self.reconcile("order")
+
+    def _current_duty(self, now_s: float) -> Duty | None:
+        emergency = self.flags.emergency and not (self._emergency_done and self.book.units == 0)
+        return strictest_duty(
+            self.parts.config,
+            self.book,
+            self.parts.journal,
+            self.safety,
+            now_s=now_s,
+            started=self.flags.started,
+            emergency=emergency,
+            orphaned=self.models.orphaned,
+        )
+
+    def _may_serve(self, wanted: Duty, now_s: float) -> bool:
+        """One undecided reduction at a time; only an urgent duty passes another undecided order."""
+        if self.ledger.cursor is None:
+            return False
+        undecided = self.executor.undecided
+        if undecided and (not wanted.urgent or any(intent.kind.reduces for intent in undecided)):
+            return False
+        return wanted.urgent or self.hours.is_open(now_s)
+
+    async def check_position(self) -> None:
+        try:
+            held = await self.reconciler.broker_units()
+        except BrokerError as error:
+            self.note("position_query_failed", error.message)
+            return
+        within = self.safety.check_position(held)
+        if (held != self.book.units or not within) and not self.executor.undecided:
+            await self.reconcile("position check")
+
+    async def reconcile(self, trigger: str) -> None:
+        result = await self.reconciler.reconcile(trigger)
+        self.on_events(result.events)
+        now_s, live = self.parts.clock.time_s(), self.parts.config.live
+        if result.ok:
+            self.reconciled = True
+            self.timers.reconcile_s = now_s + 60.0 * live.reconcile_minutes
+            self._on_reconciled(result)
+            return
+        # What a failed query leaves unknown stays unknown: no entries until one succeeds.
+        self.reconciled = False
+        self.timers.reconcile_s = now_s + 5.0
+
+    def _on_reconciled(self, result: Reconciliation) -> None:
+        if result.drift in (Drift.UNEXPECTED, Drift.DIRECTION, Drift.SIZE):
+            self.safety.halt(f"the broker held {result.broker_units} units, the book {result.book_units}")
+        if result.drift is not Drift.NONE:
+            self.parts.alerts.alert("drift", f"{result.drift}: {result.book_units} → {result.broker_units}")
+
+    def on_events(self, events: list[LedgerEvent] | tuple[LedgerEvent, ...]) -> None:
+        for event in events:
+            if event.closed is not None:
+                self.safety.on_closed(event.closed)
+            if event.kind in (LedgerEventKind.FILLED, LedgerEventKind.LATE_FILL):
+                self.safety.check_slippage(event.slippage_pips)
+            if event.kind is LedgerEventKind.OVERSIZE_FILL:
+                self.safety.violation("oversize", event.detail)
+                self.safety.halt(f"oversize fill: {event.detail}")
+            if event.kind is LedgerEventKind.FOREIGN_FILL:
+                self.safety.halt(f"somebody else traded: {event.detail}")
+            if event.kind in (LedgerEventKind.LATE_FILL, LedgerEventKind.PNL_MISMATCH):
+                self.parts.alerts.alert(event.kind.value, event.detail)
+
+    def open_pips(self) -> float:
+        """Open profit in pips at the configured order size."""
+        return self.book.equity_pips * abs(self.book.units) / self.parts.config.trading.units
+
+    def note(self, event: str, detail: str) -> None:
+        self.parts.journal.audit(self.parts.clock.time_s(), event, detail)
