@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -63,6 +63,88 @@ def check(
             console.print("[bold green]accepted[/]")
     if not report.accepted:
         raise typer.Exit(2)
+
+
+@app.command(name="import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Files of any known format, of one pair.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write one Parquet file instead of the store.")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="The bar store.")] = Path("data"),
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", help="Zone of stamps that carry none: UTC+3, America/New_York, …"),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="MEANING=NAME", help="What a column means, e.g. close=Last."),
+    ] = None,
+    on_conflict: Annotated[
+        Literal["refuse", "keep", "replace"],
+        typer.Option("--on-conflict", help="Where a different bar of the same minute is stored already."),
+    ] = "refuse",
+    config_dir: ConfigDir = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Convert published files to one-minute bars in UTC, check them and keep them.
+
+    Knows HistData, MetaTrader 4 and 5, Dukascopy (CSV, JSON, bi5), OANDA (candles, stream, S5), LEAN, FXCM,
+    TrueFX and any table with a header; ticks and finer bars become minutes. Nothing is kept of a file that
+    is broken or refused.
+
+    Examples: swt data import DAT_ASCII_GBPJPY_M1_2019.zip; swt data import bid.csv ask.csv -o bars.parquet
+    """
+    from swt_core.clock import SystemClock
+    from swt_core.errors import ConfigError
+    from swt_core.instruments import instrument
+    from swt_data.files import write_bars
+    from swt_data.importing.importer import import_files
+    from swt_data.importing.zones import parse_zone
+    from swt_data.quality import check_quality
+    from swt_data.store import BarStore
+
+    columns = {}
+    for entry in column or []:
+        meaning, equals, name = entry.partition("=")
+        if not (meaning and equals and name):
+            raise ConfigError(
+                f"--column {entry} is not MEANING=NAME", remedy="for example --column close=Last"
+            )
+        columns[meaning] = name
+    data = configuration(config_dir, profile, overrides).config.data
+    pair = instrument(data.instrument)
+    zone = None if timezone is None else parse_zone(timezone)
+    console = Console(stderr=as_json)
+    with console.status(f"reading {len(files)} files"):
+        imported = import_files(files, pair, data.spread_pips, SystemClock(), zone, columns)
+        report = check_quality(imported.bars)
+        report.require_accepted()
+        if output is not None:
+            write_bars(imported.bars, output)
+            kept = f"{len(imported.bars):,} bars written to {output}"
+        else:
+            added = BarStore(data_dir, pair).add(imported.bars, imported.sources, on_conflict)
+            kept = (
+                f"{added.new:,} new bars, {added.unchanged:,} known, {added.replaced:,} replaced "
+                f"in {data_dir / pair.name}"
+            )
+    if as_json:
+        sources = [source.model_dump() for source in imported.sources]
+        typer.echo(json.dumps({"kept": kept, "sources": sources, "quality": report.summary()}, indent=2))
+        return
+    for source in imported.sources:
+        rows = [
+            ("format", source.format),
+            ("time zone", f"{source.timezone} ({source.timezone_evidence})"),
+            ("bars", f"{source.bars:,}"),
+        ]
+        _print_table(console, source.source, rows)
+    for warning in report.warnings:
+        console.print(f"[yellow]note:[/] {escape(warning)}")
+    console.print(f"[bold green]{escape(kept)}[/]")
 
 
 @app.command()

@@ -9,7 +9,7 @@ that still hold it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -118,7 +118,9 @@ class BarStore:
             )
         return concatenate(bars)
 
-    def add(self, bars: Bars, provenance: Provenance, on_conflict: OnConflict = "refuse") -> Added:
+    def add(
+        self, bars: Bars, provenance: Provenance | Sequence[Provenance], on_conflict: OnConflict = "refuse"
+    ) -> Added:
         """Merge ``bars`` into the series; the same bar twice is one.
 
         Args:
@@ -127,7 +129,14 @@ class BarStore:
         Raises:
             DataError: bars are of another pair, unsorted or duplicated, mix recorded with assumed spreads,
                 or differ from stored ones under ``refuse``. Nothing is stored then.
+            StateError: another process is writing here.
         """
+        with state.StateDirectory(self.directory).writer():
+            return self._add(bars, provenance, on_conflict)
+
+    def _add(
+        self, bars: Bars, provenance: Provenance | Sequence[Provenance], on_conflict: OnConflict
+    ) -> Added:
         manifest = self.manifest()
         self._require_compatible(bars, manifest)
         known = {part.month: part for part in (manifest.parts if manifest else ())}
@@ -144,7 +153,8 @@ class BarStore:
         parts = dict(known)
         for month, merged in fresh.items():
             parts[month] = self._write_part(month, merged)
-        sources = (*(manifest.sources if manifest else ()), provenance)
+        given = [provenance] if isinstance(provenance, Provenance) else list(provenance)
+        sources = (*(manifest.sources if manifest else ()), *given)
         state.write_json(
             self._current,
             Manifest(
@@ -204,7 +214,7 @@ class BarStore:
         manifest = self.manifest()
         assert manifest is not None
         named = {part.file for part in manifest.parts} | set(manifest.previous_files)
-        for path in self.directory.glob("*.parquet"):
+        for path in [*self.directory.glob("*.parquet"), *self.directory.glob(".*.part")]:
             if path.name not in named:
                 path.unlink(missing_ok=True)
 

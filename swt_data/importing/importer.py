@@ -117,7 +117,7 @@ def read_series(path: Path, instrument: Instrument, column_map: Mapping[str, str
 
 
 def _refuse_coarse(raw: RawSeries) -> None:
-    steps_us = np.diff(np.unique(raw.stamp_us))
+    steps_us = np.diff(_distinct(raw.stamp_us))
     if not raw.ticks and len(steps_us) and steps_us.min() > calendar.MINUTE_S * _US:
         minutes = int(steps_us.min()) / (_US * calendar.MINUTE_S)
         raise DataError(
@@ -153,7 +153,13 @@ def _settle(series: Sequence[RawSeries], timezone: StampZone | None) -> list[Set
 
 def _local_minutes_s(series: Sequence[RawSeries]) -> Int64:
     minutes = [raw.stamp_us[_traded(raw)] // (_US * calendar.MINUTE_S) for raw in series]
-    return np.unique(np.concatenate(minutes)) * calendar.MINUTE_S
+    return _distinct(np.concatenate(minutes)) * calendar.MINUTE_S
+
+
+def _distinct(values: Int64) -> Int64:
+    """Sorted values, each once; mostly sorted input is fast, unlike in ``np.unique``."""
+    ordered = np.sort(values, kind="stable")
+    return ordered[np.diff(ordered, prepend=ordered[:1] - 1) > 0]
 
 
 def _traded(raw: RawSeries) -> NDArray[np.bool_]:
@@ -242,7 +248,9 @@ def _in_sequence(pieces: Sequence[Bars]) -> Bars:
             f"{int(differs.sum())} minutes differ between the files, the first {iso_utc(moment)}",
             remedy="import the files one by one with --on-conflict keep or replace",
         )
-    return together.rows(np.setdiff1d(np.arange(len(together)), again))
+    keep = np.ones(len(together), np.bool_)
+    keep[again] = False
+    return together.rows(np.flatnonzero(keep))
 
 
 def _join_sides(bid: Bars, ask: Bars) -> Bars:

@@ -158,8 +158,12 @@ def _ranked(local: Int64) -> list[tuple[int, list[StampZone]]]:
 
 
 def _minutes_while_closed(utc: Int64) -> int:
-    closed = (calendar.seconds_to_week_close(utc) == 0) | calendar.is_holiday(utc)
-    return int(np.count_nonzero(closed))
+    # The market closes and opens on whole hours, and zones differ by whole hours: one look an hour is enough.
+    first = np.flatnonzero(np.diff(utc // _HOUR_S, prepend=-1))
+    bars = np.diff(np.append(first, len(utc)))
+    hours = utc[first]
+    closed = (calendar.seconds_to_week_close(hours) == 0) | calendar.is_holiday(hours)
+    return int(bars[closed].sum())
 
 
 def _missing_minutes(utc: Int64, local: Int64) -> int:
