@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.registry import BenchmarkOptions, BenchmarkValue
 from swt_core.numba_cache import configure_numba_cache
 
+NAME = "search"
 BATCHES = (1, 16, 64, 256)
 PEER_BATCH = 64
 SINGLE_THREAD = {
@@ -34,18 +36,18 @@ SINGLE_THREAD = {
 }
 
 
-def run(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Measure in a child process; ``quick`` in ``options`` takes fewer rounds.
+def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
+    """Measure in a child process; ``options.quick`` takes fewer rounds.
 
     Returns:
         Scalars by name: decisions a second (medians), ratios to the peers, live latencies in ms.
     """
-    rounds = 5 if dict(options or {}).get("quick") else 15
+    rounds = 5 if options.quick else 15
     command = [sys.executable, "-m", "benchmarks.search", "--rounds", str(rounds)]
     finished = subprocess.run(  # noqa: S603 - our own interpreter and module
         command, env={**os.environ, **SINGLE_THREAD}, stdout=subprocess.PIPE, check=True
     )
-    result: dict[str, Any] = json.loads(finished.stdout)
+    result: dict[str, BenchmarkValue] = json.loads(finished.stdout)
     return result
 
 

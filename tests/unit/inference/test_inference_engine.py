@@ -19,6 +19,10 @@ from swt_core.position import BUY, CLOSE, HOLD, SELL
 from swt_inference.engine import InferenceEngine, filter_entries, sample_by_visits
 from swt_inference.latency import LatencyHistogram
 from swt_inference.library import EngineLibrary
+from swt_inference.numba_evaluator import _root_nb
+from swt_inference.search.gumbel_rules import final_choice_nb
+from swt_inference.temporal import pooled_series_nb
+from swt_inference.warm import warm_inference
 from swt_models.export import architecture_name, describe, export_weights
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
@@ -252,3 +256,10 @@ def test_histogram_quantiles_are_right_to_within_a_bin() -> None:
         assert exact * 0.98 <= (histogram.quantile_ms(share) or 0) <= exact * 1.15
     histogram.record(1e9)
     assert histogram.quantile_ms(1.0) == pytest.approx(1e5)
+
+
+def test_warming_up_compiles_every_algorithm_without_a_checkpoint() -> None:
+    warm_inference()
+    assert _root_nb.signatures
+    assert pooled_series_nb.signatures
+    assert final_choice_nb.signatures
