@@ -117,6 +117,7 @@ def validate_checkpoint(
     player: Player | None = None,
     progress: Progress | None = None,
     again: bool = False,
+    pages: bool = True,
 ) -> Validation:
     """Judge a checkpoint on its own test range and write everything down.
 
@@ -135,6 +136,7 @@ def validate_checkpoint(
         player: who plays; None: the checkpoint itself.
         progress: called with a sentence at each stage.
         again: judge it even if there is a verdict already.
+        pages: whether to draw the PDF, which takes about two seconds.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded or belongs to other features.
@@ -158,7 +160,7 @@ def validate_checkpoint(
         trial.model_copy(update={"decision": report.verdict.decision.value, "score": report.score.total}),
     )
     say("writing the report")
-    _write(directory, report, pages_of(report))
+    _write(directory, report, parts.run.evaluation.trades, pages_of(report) if pages else None)
     _promote(state / checkpoint.sha256, directory, report)
     return Validation(report, directory, fresh=True)
 
@@ -303,11 +305,12 @@ def _trades_csv(trades: TradeColumns) -> bytes:
     return text.getvalue().encode()
 
 
-def _write(directory: Path, report: Report, data: PageData) -> None:
+def _write(directory: Path, report: Report, trades: TradeColumns, data: PageData | None) -> None:
     """Report, PDF and trades first, the verdict last: whoever sees a verdict finds its report."""
     write_json(directory / REPORT_FILE, report)
-    write_bytes(directory / TRADES_FILE, _trades_csv(data.run.evaluation.trades))
-    write_pdf(directory / PDF_FILE, data)
+    write_bytes(directory / TRADES_FILE, _trades_csv(trades))
+    if data is not None:
+        write_pdf(directory / PDF_FILE, data)
     write_json(directory / VERDICT_FILE, report.verdict)
 
 
@@ -325,4 +328,5 @@ def _promote(checkpoint_directory: Path, directory: Path, report: Report) -> Non
     ):
         return
     for name in (REPORT_FILE, TRADES_FILE, PDF_FILE, VERDICT_FILE):
-        write_bytes(checkpoint_directory / name, (directory / name).read_bytes())
+        if (directory / name).exists():
+            write_bytes(checkpoint_directory / name, (directory / name).read_bytes())

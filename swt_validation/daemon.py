@@ -158,7 +158,7 @@ class Validator:
             _log.warning("validation failed", checkpoint=ref.name, level=chosen.level, error=error.message)
             return None
         finally:
-            self._write_queue(None, [other for other in queue if other is not chosen])
+            self._write_queue(None, [other for other in queue if other.checkpoint.sha256 != ref.sha256])
         verdict = result.verdict
         self._metrics.verdicts.labels(verdict.level, verdict.decision.value).inc()
         self._metrics.age_s.set(self._clock.time_s())

@@ -76,7 +76,7 @@ class TradeSummary:
 
 def _profit_factors(samples: Float64) -> Float64:
     wins = np.where(samples > 0, samples, 0.0).sum(axis=1)
-    losses = -np.where(samples < 0, samples, 0.0).sum(axis=1)
+    losses = np.abs(np.where(samples < 0, samples, 0.0).sum(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(wins / losses)
 
