@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from swt_cli import bench, config, data, features, live, practice, train, validate
+from swt_cli import bench, config, data, demo, features, live, practice, train, validate
 from swt_core.errors import SWTError
 from swt_core.numba_cache import configure_numba_cache
 
@@ -57,6 +57,7 @@ app.command("emergency-close", rich_help_panel=TRADING)(live.emergency_close)
 app.command("validate", rich_help_panel=MODEL)(validate.validate)
 app.command("validator", rich_help_panel=MODEL)(validate.validator)
 
+app.command("demo", rich_help_panel=SETUP)(demo.demo)
 app.command("train", rich_help_panel=MODEL)(train.train)
 
 

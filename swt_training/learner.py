@@ -26,6 +26,7 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 OFF_PATH_SHARE = 0.3
+VALUE_SHARE = 0.2
 # An untrained policy that trades at every bar only pays spreads; e³ : 1 for HOLD starts it patient.
 INITIAL_HOLD_LOGIT = 3.0
 WARM_UP_STEPS = 5
@@ -39,6 +40,7 @@ class LossParts:
     policy: float
     value: float
     afterstate_value: float
+    action_value: float
     chance: float
     reward: float
     model_value: float
@@ -137,15 +139,18 @@ class Learner:
         entropy = -(policy[:, :-1] * log_policy[:, :-1].clamp_min(-50.0)).sum(-1)
         entropy = (entropy * torch.from_numpy(weights).float()).sum() / (sessions * steps)
 
-        chosen = rng.random((sessions, steps, SIDES)) < 0.2
+        # Whole bars: what the market did is the same noise for every side and cancels between them.
+        chosen = rng.random((sessions, steps)) < VALUE_SHARE
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
-            value_logits = network.value_logits(hidden[:, :-1][torch.from_numpy(chosen)])
-        value_loss = cross_entropy(network, value_logits, v_target[:, :-1][chosen]).mean()
+            value_logits = network.value_logits(hidden[:, :-1][torch.from_numpy(chosen)].flatten(0, 1))
+        value_loss = cross_entropy(network, value_logits, v_target[:, :-1][chosen].ravel()).mean()
 
         search_loss = self._search_loss(batch, log_policy)
-        parts = self._unroll(
-            batch, latents.view(sessions, steps + 1, SIDES, -1), q_target, v_target, table, rng
-        )
+        # What search compares: the network's own value of the state, plus the path's exact advantage.
+        q_target += (bootstrap - v_target)[:, :-1, :, None]
+        latents = latents.view(sessions, steps + 1, SIDES, -1)
+        parts = self._unroll(batch, latents, q_target, bootstrap, table, rng)
+        parts["action_value"] = self._action_values(batch, latents, q_target, rng)
         total = (
             policy_loss
             - self.training.entropy_weight * entropy
@@ -186,6 +191,22 @@ class Learner:
         target = torch.from_numpy(batch.search_policies)
         return -(target * at.clamp_min(-20.0)).sum(-1).mean()
 
+    def _action_values(
+        self, batch: SessionBatch, latents: Tensor, q: Float64, rng: np.random.Generator
+    ) -> Tensor:
+        """Afterstate values of every legal action from every side at random bars: what search compares."""
+        network, roots = self.network, self.training.action_value_roots
+        sessions, steps = batch.codes.shape
+        s = np.repeat(rng.integers(sessions, size=roots), SIDES)
+        t = np.repeat(rng.integers(steps, size=roots), SIDES)
+        side = np.tile(np.arange(SIDES), roots)
+        row, action = np.nonzero(batch.masks[s, t, side])
+        s, t, side = s[row], t[row], side[row]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
+            one_hot = nnf.one_hot(torch.from_numpy(action), 4).float()
+            _, logits = network.predict_afterstate(network.afterstate(latents[s, t, side], one_hot))
+        return cross_entropy(network, logits, q[s, t, side, action]).mean()
+
     def _unroll(
         self,
         batch: SessionBatch,
@@ -195,7 +216,11 @@ class Learner:
         table: Float64,
         rng: np.random.Generator,
     ) -> dict[str, Tensor]:
-        """Losses of the model, unrolled K steps along recorded bars with any legal actions."""
+        """Losses of the model, unrolled K steps along recorded bars with any legal actions.
+
+        The values ``v`` that later latents learn are the network's own of the bars that really followed:
+        a target without noise.
+        """
         network, count = self.network, self.training.unroll_steps
         unroll = draw_unroll(table, batch.masks, self.training.unroll_batch, count, rng)
         s = unroll.sessions

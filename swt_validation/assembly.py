@@ -105,6 +105,7 @@ def assemble(parts: Parts, deadline: Deadline, now_s: float) -> Report:
         missing=list(deadline.missing),
         mode=parts.run.evaluation.mode,
         episodes=parts.run.evaluation.episodes,
+        episode_pips=[float(x) for x in parts.run.evaluation.episode_pips],
         score=score,
         strengths=list(result.strengths),
         weaknesses=list(result.weaknesses),

@@ -186,6 +186,7 @@ class Report(_Part):
     missing: list[str] = Field(description="parts that the time limit left out")
     mode: Literal["weeks", "sessions"]
     episodes: int
+    episode_pips: list[float] = Field(description="profit of each episode after costs, pips")
     score: Score
     strengths: list[str]
     weaknesses: list[str]

@@ -128,7 +128,10 @@ class TrainingConfig(_Section):
     value_weight: float = Field(0.25, ge=0, description="weight of the value loss")
     model_weight: float = Field(0.25, ge=0, description="weight of the unrolled model's losses")
     value_trace: float = Field(
-        0.95, ge=0, le=1, description="λ of the value targets: 1 is the whole path, less is more bootstrapping"
+        0.95,
+        ge=0,
+        le=1,
+        description="λ of the value targets: 1 is the whole path, less is more bootstrapping",
     )
     search_policy_weight: float = Field(
         0.05, ge=0, description="weight of the search's policy where self-play was"
@@ -137,6 +140,9 @@ class TrainingConfig(_Section):
         4, ge=0, le=512, description="sessions of each step that come from the replay buffer"
     )
     unroll_batch: int = Field(256, ge=8, le=4096, description="positions unrolled by the model in each step")
+    action_value_roots: int = Field(
+        384, ge=8, le=100_000, description="bars per step where every action of every side is valued"
+    )
     bfloat16: bool = Field(True, description="bf16 autocast in the learner")
     actors: int = Field(0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, at least one")
     episodes_per_actor: int = Field(32, ge=1, le=1024, description="episodes in lock-step per actor")

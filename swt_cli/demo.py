@@ -1,0 +1,96 @@
+"""`swt demo`: the main job, once, with nothing but this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swt_cli.options import ConfigDir, Overrides, configuration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from swt_ops.demo import DemoResult
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="File of bars (Parquet or CSV) in place of the synthetic market."),
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", help="Where everything goes; by default a new runs/demo-….")
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", help="Profile of the run.")] = "demo",
+    config_dir: ConfigDir = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run the whole loop: bars, features, training, verdict, one traded day against the practice server.
+
+    Without data it trades the synthetic `regimes` market, which has a known edge. Ends with 1 when the agent
+    did not clearly earn on held-out sessions.
+
+    Examples: swt demo; swt demo --data bars.parquet
+    """
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from swt_core.clock import SystemClock
+    from swt_core.logs import configure_logging
+    from swt_core.workspace import Workspace
+    from swt_ops.demo import Watcher, run_demo
+
+    clock = SystemClock()
+    settings = [*(overrides or []), *([f"data.bars_file={data}"] if data else [])]
+    config = configuration(config_dir, profile, settings).config
+    stamp = datetime.fromtimestamp(clock.time_s(), UTC).strftime("%Y%m%d-%H%M%S")
+    workspace = Workspace(state_dir or Path("runs") / f"demo-{stamp}")
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    configure_logging(json=True, service="demo", level="WARNING")
+    console = Console()
+    columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+
+        class Screen(Watcher):
+            task = bars.add_task("starting", total=None)
+
+            def stage(self, title: str) -> None:
+                console.print(f"\n[bold]{escape(title)}[/]", highlight=False)
+                bars.reset(self.task, total=None, description="working")
+
+            def fact(self, name: str, value: str) -> None:
+                console.print(f"  {escape(name)}: {escape(value)}", highlight=False)
+
+            def progress(self, done: float, total: float, note: str) -> None:
+                bars.update(self.task, completed=done, total=total or None, description=escape(note))
+
+        result = run_demo(config, workspace, clock, Screen())
+    _summary(console, result)
+    if not result.earned:
+        raise typer.Exit(1)
+
+
+def _summary(console: Console, result: DemoResult) -> None:
+    from rich.table import Table
+
+    low, high = result.interval_pips
+    table = Table(title="What came of it", show_header=False, title_justify="left")
+    verdict = result.validation.verdict
+    table.add_row("held-out sessions", f"{result.pips_per_session:+.1f} pips each ({low:+.1f} … {high:+.1f})")
+    table.add_row("verdict", f"{verdict.decision}, score {verdict.score:.0f}, grade {verdict.grade}")
+    live = result.live
+    table.add_row("live day", f"{live.day}: {live.trades} trades, {live.pips:+.1f} pips ({live.authority})")
+    for name, path in result.artefacts.items():
+        table.add_row(name, str(path))
+    console.print(table)
+    if result.earned:
+        console.print("[bold green]The agent earned on sessions it never saw, after costs.[/]")
+    else:
+        console.print(
+            "[bold red]The agent did NOT clearly earn on sessions it never saw: this run failed.[/]"
+        )
