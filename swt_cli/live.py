@@ -12,38 +12,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
 
 if TYPE_CHECKING:
     from swt_core.state import StateDirectory
 
 app = typer.Typer(no_args_is_help=True, help="Trade: run, start, stop, look, recompute.")
 
-LiveState = Annotated[
-    Path, typer.Option("--live-state", envvar="SWT_LIVE_STATE", help="The live trader's state directory.")
-]
-Checkpoints = Annotated[
-    Path, typer.Option("--checkpoints", envvar="SWT_CHECKPOINTS", help="Where checkpoints are.")
-]
-ValidationState = Annotated[
-    Path, typer.Option("--validation-state", envvar="SWT_VALIDATION_STATE", help="Where verdicts are.")
-]
-_LIVE_STATE = Path("live_state")
-_CHECKPOINTS = Path("checkpoints")
-_VALIDATION_STATE = Path("validation_state")
+_ROOT = Path("state")
 
 
-def _directory(path: Path) -> StateDirectory:
+def _live(state_dir: Path) -> StateDirectory:
     from swt_core.state import StateDirectory
+    from swt_core.workspace import Workspace
 
-    return StateDirectory(path)
+    return StateDirectory(Workspace(state_dir).live_state)
 
 
 @app.command()
 def run(
-    live_state: LiveState = _LIVE_STATE,
-    checkpoints: Checkpoints = _CHECKPOINTS,
-    validation_state: ValidationState = _VALIDATION_STATE,
+    state_dir: StateDir = _ROOT,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
@@ -54,35 +42,39 @@ def run(
     Examples: swt live run; swt live run --set live.environment=practice
     """
     from swt_core.logs import configure_logging
+    from swt_core.workspace import Workspace
     from swt_live.daemon import LiveDaemon, LiveDirectories
 
     loaded = configuration(config_dir, profile, overrides)
     configure_logging(json_logs, service="live")
-    directories = LiveDirectories(live_state, checkpoints, validation_state)
+    workspace = Workspace(state_dir)
+    directories = LiveDirectories(workspace.live_state, workspace.checkpoints, workspace.validation_state)
     LiveDaemon(loaded.config, directories, os.environ).serve()
 
 
 @app.command()
-def start(live_state: LiveState = _LIVE_STATE) -> None:
+def start(state_dir: StateDir = _ROOT) -> None:
     """Allow trading: create START_TRADING. After a halt, `stop` first: that is how a person lifts it."""
     from swt_live.trader_parts import START_FLAG
 
-    _directory(live_state).raise_flag(START_FLAG, "swt live start\n")
-    typer.echo(f"{live_state / START_FLAG} is set: trading is allowed")
+    directory = _live(state_dir)
+    directory.raise_flag(START_FLAG, "swt live start\n")
+    typer.echo(f"{directory.file(START_FLAG)} is set: trading is allowed")
 
 
 @app.command()
-def stop(live_state: LiveState = _LIVE_STATE) -> None:
+def stop(state_dir: StateDir = _ROOT) -> None:
     """Stop entries: remove START_TRADING; the position is closed or held as live.stop_flattens says."""
     from swt_live.trader_parts import START_FLAG
 
-    _directory(live_state).lower_flag(START_FLAG)
-    typer.echo(f"{live_state / START_FLAG} is removed: no more entries")
+    directory = _live(state_dir)
+    directory.lower_flag(START_FLAG)
+    typer.echo(f"{directory.file(START_FLAG)} is removed: no more entries")
 
 
 @app.command("emergency-stop")
 def emergency_stop(
-    live_state: LiveState = _LIVE_STATE,
+    state_dir: StateDir = _ROOT,
     clear: Annotated[bool, typer.Option("--clear", help="Take the flag back instead.")] = False,
 ) -> None:
     """Close the position at once and halt: create EMERGENCY_STOP for the running trader.
@@ -91,26 +83,27 @@ def emergency_stop(
     """
     from swt_live.trader_parts import EMERGENCY_FLAG
 
-    directory = _directory(live_state)
+    directory = _live(state_dir)
     if clear:
         directory.lower_flag(EMERGENCY_FLAG)
         typer.echo("EMERGENCY_STOP is removed; trading stays halted until stop and start")
         return
     directory.raise_flag(EMERGENCY_FLAG, "swt live emergency-stop\n")
-    typer.echo(f"{live_state / EMERGENCY_FLAG} is set")
+    typer.echo(f"{directory.file(EMERGENCY_FLAG)} is set")
 
 
 @app.command()
-def status(live_state: LiveState = _LIVE_STATE, as_json: Json = False) -> None:
+def status(state_dir: StateDir = _ROOT, as_json: Json = False) -> None:
     """What the trader was doing when it last wrote its status.
 
     Examples: swt live status; swt live status --json
     """
     from swt_live.status import STATUS_FILE, LiveStatus
 
-    found = _directory(live_state).read(STATUS_FILE, LiveStatus)
+    directory = _live(state_dir)
+    found = directory.read(STATUS_FILE, LiveStatus)
     if found is None:
-        typer.echo("{}" if as_json else f"no status in {live_state} yet: is the trader running?")
+        typer.echo("{}" if as_json else f"no status in {directory.path} yet: is the trader running?")
         raise typer.Exit(0 if as_json else 1)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
@@ -126,8 +119,7 @@ def status(live_state: LiveState = _LIVE_STATE, as_json: Json = False) -> None:
 @app.command()
 def replay(
     day: Annotated[str, typer.Argument(help="Trading day, YYYY-MM-DD (17:00 to 17:00 New York).")],
-    live_state: LiveState = _LIVE_STATE,
-    checkpoints: Checkpoints = _CHECKPOINTS,
+    state_dir: StateDir = _ROOT,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
@@ -137,10 +129,12 @@ def replay(
 
     Examples: swt live replay 2025-03-14; swt live replay 2025-03-14 --json
     """
+    from swt_core.workspace import Workspace
     from swt_live.replay import replay_day
 
     loaded = configuration(config_dir, profile, overrides)
-    report = replay_day(loaded.config, live_state, checkpoints, day)
+    workspace = Workspace(state_dir)
+    report = replay_day(loaded.config, workspace.live_state, workspace.checkpoints, day)
     if as_json:
         typer.echo(json.dumps(report.summary(), indent=2))
     else:

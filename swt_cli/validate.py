@@ -10,17 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
 
 if TYPE_CHECKING:
     from swt_validation.checkpoint_validation import Validation
 
-Checkpoints = Annotated[
-    Path, typer.Option("--checkpoints", envvar="SWT_CHECKPOINTS", help="Directory of the checkpoints.")
-]
-State = Annotated[
-    Path, typer.Option("--state", envvar="SWT_VALIDATION_STATE", help="Directory of the verdicts.")
-]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: 85 % of the cores.")]
 _COLOURS = {"DEPLOY": "green", "TEST": "blue", "IMPROVE": "yellow", "REJECT": "red"}
 
@@ -32,8 +26,7 @@ def validate(
     level: Annotated[
         str, typer.Option("--level", help="QUICK, STANDARD, FULL or COMPREHENSIVE.", case_sensitive=False)
     ] = "STANDARD",
-    checkpoints: Checkpoints = Path("checkpoints"),
-    state: State = Path("validation_state"),
+    state_dir: StateDir = Path("state"),
     workers: Workers = 0,
     again: Annotated[
         bool, typer.Option("--again", help="Judge it even if there is a verdict already.")
@@ -53,13 +46,16 @@ def validate(
     from swt_core.json_text import to_json
     from swt_core.pool import LocalPool, SerialPool, default_workers
     from swt_core.state import StateDirectory
+    from swt_core.workspace import Workspace
     from swt_validation.checkpoint_validation import find_checkpoint, load_source, validate_checkpoint
     from swt_validation.levels import parse_level
 
     console = Console(stderr=True)
     depth = parse_level(level)
     config = configuration(config_dir, profile, overrides).config
-    ref = find_checkpoint(checkpoints, checkpoint)
+    workspace = Workspace(state_dir)
+    state = workspace.validation_state
+    ref = find_checkpoint(workspace.checkpoints, checkpoint)
     count = workers or default_workers()
     pool = SerialPool() if count == 1 or depth == "QUICK" else LocalPool(count)
     try:
@@ -111,16 +107,20 @@ def _show(result: Validation) -> None:
 
 
 def validator(
-    checkpoints: Checkpoints = Path("checkpoints"),
-    state: State = Path("validation_state"),
+    state_dir: StateDir = Path("state"),
     workers: Workers = 1,
     port: Annotated[int, typer.Option("--port", min=0, help="Port of /health and /metrics; 0: any.")] = 0,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Watch the checkpoints and judge what is due, until stopped."""
+    """Watch the checkpoints and judge what is due, until stopped.
+
+    Examples: swt validator; swt validator --state-dir state --port 8082
+    """
+    from swt_core.workspace import Workspace
     from swt_validation.service import serve
 
     config = configuration(config_dir, profile, overrides).config
-    serve(config, checkpoints, state, workers=workers, port=port)
+    workspace = Workspace(state_dir)
+    serve(config, workspace.checkpoints, workspace.validation_state, workers=workers, port=port)
