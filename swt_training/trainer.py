@@ -34,7 +34,7 @@ from swt_core.statistics import trade_statistics
 from swt_core.workspace import Workspace
 from swt_environments.dataset import Dataset, load_dataset
 from swt_inference.rollout import RolloutResult
-from swt_models.export import export_weights, load_weights
+from swt_models.export import Weights, export_weights, load_weights
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 from swt_training.batches import session_batch
@@ -65,7 +65,7 @@ LAST_EPISODE_FILE = "last_episode.txt"
 
 @dataclass(frozen=True)
 class Progress:
-    """What a watcher of a run sees after each round."""
+    """What a watcher of a run sees after each round; ``weights`` copies those that the round ended with."""
 
     episodes: int
     learner_sessions: int
@@ -73,6 +73,7 @@ class Progress:
     round_pips: float
     expected_pips: float
     best: Selection | None
+    weights: Callable[[], Weights]
 
 
 @dataclass
@@ -80,6 +81,15 @@ class _PendingSelection:
     future: Future[list[RolloutResult]]
     weights: dict[str, NDArray[np.float32]]
     counters: RunCounters
+
+
+@dataclass(frozen=True)
+class _RoundTimes:
+    """Learner steps and actors run side by side; then the learner waits for the actors."""
+
+    learning_s: float
+    acting_s: float
+    waiting_s: float
 
 
 class Trainer:
@@ -166,10 +176,15 @@ class Trainer:
         training, counters = self.config.training, self.counters
         started_s = self.clock.monotonic_s()
         playing = self._submit_self_play()
+        played_s: list[float] = []
+        playing.add_done_callback(lambda _: played_s.append(self.clock.monotonic_s()))
         losses = [self._learn(counters.learner_steps + i) for i in range(training.steps_per_round)]
         learned_s = self.clock.monotonic_s()
         results = playing.result()
-        waited_s = self.clock.monotonic_s() - learned_s
+        ended_s = self.clock.monotonic_s()
+        # Waking this thread may overtake the callback: the actors then ended just now.
+        acted_s = (played_s[0] if played_s else ended_s) - started_s
+        times = _RoundTimes(learned_s - started_s, acted_s, ended_s - learned_s)
         rng = self._rng(_REPLAY, counters.round)
         episodes = counters.episodes
         for result in results:
@@ -187,8 +202,7 @@ class Trainer:
             }
         )
         self.process.count(episodes=played)
-        elapsed_s = self.clock.monotonic_s() - started_s
-        self._report(results, losses, played, elapsed_s, waited_s)
+        self._report(results, losses, played, self.clock.monotonic_s() - started_s, times)
 
     def _submit_self_play(self) -> Future[list[RolloutResult]]:
         config, counters = self.config, self.counters
@@ -350,7 +364,7 @@ class Trainer:
         losses: list[LossParts],
         played: int,
         elapsed_s: float,
-        waited_s: float,
+        times: _RoundTimes,
     ) -> None:
         pips = np.concatenate([r.episode_pips for r in results])
         counts = np.sum([r.action_counts for r in results], axis=0)
@@ -366,7 +380,10 @@ class Trainer:
             "Training/episodes_per_s": played / elapsed_s,
             "Training/learner_sessions": float(self.learner.sessions_seen),
             "Training/learner_steps_per_s": len(losses) / elapsed_s,
-            "Training/waiting_share": waited_s / elapsed_s,
+            "Training/round_s": elapsed_s,
+            "Training/learning_share": times.learning_s / elapsed_s,
+            "Training/acting_share": times.acting_s / elapsed_s,
+            "Training/waiting_share": times.waiting_s / elapsed_s,
             "Training/learning_rate": self.learner.learning_rate(),
             "Training/skipped_steps": float(self.learner.skipped_steps),
             "Training/buffer_sessions": float(held.sessions),
@@ -387,6 +404,7 @@ class Trainer:
                     float(pips.mean()),
                     mean["expected_pips"],
                     self.best,
+                    lambda: export_weights(self.network),
                 )
             )
 
