@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,44 @@ async def test_units_come_from_the_configuration(tmp_path: Path) -> None:
     world = trading_world(tmp_path, buy_at(1, close_at=3), config=config)
     await world.run(6)
     assert [order.units for order in world.broker.orders] == [3, -3]
+
+
+async def test_an_order_taken_without_an_answer_stays_open_until_the_log_says(tmp_path: Path) -> None:
+    world = trading_world(tmp_path)
+    original = world.broker.create_order
+
+    async def create_only(order: OrderRequest):  # type: ignore[no-untyped-def]
+        result = await original(order)
+        return replace(result, fill=None)
+
+    world.broker.create_order = create_only  # type: ignore[method-assign]
+    await world.run(3)
+    assert world.trader.book.units == 1
+    assert world.journal.intents()[0].state is IntentState.FILLED
+    assert await world.trader.executor.resolve() == []
+
+
+async def test_the_opposite_price_comes_from_the_fill_else_from_the_feed(tmp_path: Path) -> None:
+    world = trading_world(tmp_path)
+    await world.run(3)
+    [fill] = world.journal.fills()
+    bare = replace(world.broker.log[-1], transaction_id=9999, raw={}, client_order_id=None)
+    world.trader.ledger.apply([bare], complete=False)
+    quote = world.trader.feed.last_quote()
+    assert quote is not None
+    assert fill.price_points - fill.opposite_points == 24
+    assert world.journal.fills()[-1].opposite_points == quote[0]
+
+
+async def test_a_profit_that_agrees_with_the_brokers_raises_no_alarm(tmp_path: Path) -> None:
+    world = trading_world(tmp_path)
+    await world.run(3)
+    world.broker.trade(-1, world.clock.now_s)
+    entry, exit_fill = world.broker.log[-2], world.broker.log[-1]
+    assert entry.is_fill
+    assert entry.price is not None
+    assert exit_fill.price is not None
+    exit_fill.raw["quotePL"] = str(exit_fill.price - entry.price)  # type: ignore[index]
+    await world.trader.reconciler.reconcile("test")
+    assert len(world.journal.trades()) == 1
+    assert not world.journal.audits("pnl_mismatch")

@@ -1,0 +1,81 @@
+"""`swt live` and `swt emergency-close`: thin commands over flags, status and the broker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from swt_cli.main import app
+from swt_core.errors import ConfigError, DataError
+from swt_core.instruments import instrument
+from swt_data.bars import bars_from_mids
+from swt_live.practice.server import PracticeServer
+from swt_live.practice.settings import PracticeSettings
+
+RUN = CliRunner()
+
+
+def live(*arguments: str, state: Path) -> tuple[int, str]:
+    result = RUN.invoke(app, ["live", *arguments, "--state-dir", str(state)])
+    return result.exit_code, result.output
+
+
+def test_start_and_stop_are_one_flag(tmp_path: Path) -> None:
+    assert live("start", state=tmp_path)[0] == 0
+    assert (tmp_path / "live_state" / "START_TRADING").exists()
+    assert live("stop", state=tmp_path)[0] == 0
+    assert live("stop", state=tmp_path)[0] == 0
+    assert not (tmp_path / "live_state" / "START_TRADING").exists()
+
+
+def test_emergency_stop_sets_its_flag_and_takes_it_back(tmp_path: Path) -> None:
+    live("emergency-stop", state=tmp_path)
+    assert (tmp_path / "live_state" / "EMERGENCY_STOP").exists()
+    live("emergency-stop", "--clear", state=tmp_path)
+    assert not (tmp_path / "live_state" / "EMERGENCY_STOP").exists()
+
+
+def test_status_is_not_there_yet_and_then_is(tmp_path: Path) -> None:
+    assert live("status", state=tmp_path)[0] == 1
+    assert live("status", "--json", state=tmp_path) == (0, "{}\n")
+    fields = {
+        "time_s": 1.0, "environment": "embedded", "state": "HALTED", "halt_reason": "test", "started": True,
+        "emergency": False, "market_open": True, "reconciled": True, "feed_connected": True,
+        "feed_stale": False, "units": -1,
+    }  # fmt: skip
+    (tmp_path / "live_state").mkdir()
+    (tmp_path / "live_state" / "status.json").write_text(json.dumps(fields))
+    code, text = live("status", "--json", state=tmp_path)
+    assert (code, json.loads(text)["units"]) == (0, -1)
+    code, text = live("status", state=tmp_path)
+    assert code == 0
+    assert "HALTED" in text
+
+
+def test_replay_needs_a_journal(tmp_path: Path) -> None:
+    result = RUN.invoke(app, ["live", "replay", "2024-01-08", "--state-dir", str(tmp_path)])
+    assert isinstance(result.exception, DataError)
+
+
+def test_real_money_is_refused_without_the_second_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWT_BROKER_TOKEN", "t")
+    result = RUN.invoke(app, ["emergency-close", "--yes", "--set", "live.environment=live"])
+    assert isinstance(result.exception, ConfigError)
+
+
+def test_emergency_close_asks_and_reports_what_the_broker_says() -> None:
+    pair = instrument("GBP_JPY")
+    mids = np.full((1300, 4), 2 * 186_000, np.int64)
+    bars = bars_from_mids(pair, np.arange(1_704_715_200, 1_704_715_200 + 78_000, 60), mids, 24)
+    server = PracticeServer(bars, PracticeSettings("embedded-practice", mode="accelerated"))
+    with server.serving() as url:
+        options = ["--set", f"live.broker_url={url}"]
+        declined = RUN.invoke(app, ["emergency-close", *options], input="n\n")
+        assert declined.exit_code == 1
+        result = RUN.invoke(app, ["emergency-close", "--yes", "--json", *options])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"flat": True, "closed": [], "errors": []}
