@@ -16,6 +16,7 @@ from swt_core.errors import ConfigError
 BenchmarkValue = float | int | str | bool | None
 
 DESCRIPTIONS: dict[str, str] = {
+    "gate": "validation: how often agents without an edge, and with a known one, are deployed",
     "search": "planning: decisions a second beside a plain Python tree and mctx, live latency",
     "wst": "wavelet scattering: windows a second, error against Kymatio, live latency, precompute",
 }
