@@ -18,6 +18,7 @@ BenchmarkValue = float | int | str | bool | None
 DESCRIPTIONS: dict[str, str] = {
     "gate": "validation: how often agents without an edge, and with a known one, are deployed",
     "search": "planning: decisions a second beside a plain Python tree and mctx, live latency",
+    "validation": "validation: seconds by level, resampled curves a second beside NumPy and quantstats",
     "wst": "wavelet scattering: windows a second, error against Kymatio, live latency, precompute",
 }
 
