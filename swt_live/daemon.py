@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,7 @@ class LiveDaemon:
         self.state = StateDirectory(directories.live_state)
         self.trader: LiveTrader | None = None
         self.status: LiveStatus | None = None
+        self.health_url: str | None = None
         self._alerts = alerts_from(environ)
         self._registry = metrics_registry("live")
         self._metrics = LiveMetrics(self._registry)
@@ -125,9 +126,10 @@ class LiveDaemon:
             if process is not None:
                 process.on_stop(_stopper(asyncio.get_running_loop(), trader))
             live = self.config.live
-            server = HealthServer(self._registry, self.health, port=live.health_port)
-            with server if self.options.health_server else nullcontext():
-                await trader.run()
+            if self.options.health_server:
+                server = HealthServer(self._registry, self.health, port=live.health_port)
+                self.health_url = stack.enter_context(server).url
+            await trader.run()
 
     def health(self) -> Health:
         """Well only if feed, broker, reconciliation and disk are."""
@@ -223,7 +225,7 @@ class LiveDaemon:
             return
         self._written_s, self._shown_state = now_s, label
         status = self.status = live_status(trader)
-        self._disk_well = trader.parts.journal.integrity()
+        self._disk_well = trader.parts.journal.writable()
         self._metrics.show(status)
         self.state.write(STATUS_FILE, status)
         if process is not None:

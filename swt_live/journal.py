@@ -305,12 +305,15 @@ class Journal:
         except ValidationError as error:
             raise StateError(f"{self.path}: state {key!r} is not a {record.__name__}: {error}") from error
 
-    def integrity(self) -> bool:
-        """Whether SQLite finds the file sound and writable."""
+    def writable(self) -> bool:
+        """Whether the journal still takes writes: the disk has room and the file is sound."""
         try:
-            return bool(self._db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+            self._db.execute(
+                "INSERT INTO state VALUES ('alive', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+            )
         except sqlite3.Error:
             return False
+        return True
 
 
 def _plain(record: Intent | DecisionRecord) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ from swt_live.journal import Journal
 from swt_live.practice.server import PracticeServer
 from swt_live.practice.settings import PracticeSettings
 from swt_live.replay import recompute
+from swt_live.status import LiveStatus
 
 PAIR = instrument("GBP_JPY")
 TOKEN = "test-token"
@@ -126,3 +128,45 @@ async def test_live_on_the_practice_server_equals_the_environment(tmp_path: Path
     report = recompute(journal, config, PAIR, features, lambda _: Periodic(), str(day))
     assert report.decisions > 50
     assert report.agreed == report.recomputed == report.decisions
+
+
+def test_the_daemon_over_http_is_healthy_writes_its_state_and_survives_a_restart(
+    tmp_path: Path, config: SWTConfig
+) -> None:
+    bars = synthetic_bars("realistic", 5, 3, PAIR).rows(slice(0, START_ROW + 40))
+    server = PracticeServer(bars, PracticeSettings(TOKEN), start_s=float(bars.time_s[START_ROW]))
+    directories = LiveDirectories(tmp_path / "live", tmp_path / "checkpoints", tmp_path / "validation")
+    checkpoint(directories.checkpoints, FeatureProcessor(config.features, PAIR))
+    StateDirectory(directories.live_state).raise_flag("START_TRADING")
+    seen: list[tuple[int, str]] = []
+    decided: list[int] = []
+    with server.serving() as url:
+        live = config.live.model_copy(update={"broker_url": url, "health_port": 0, "status_seconds": 1})
+
+        def start(stop_after: int | None) -> None:
+            def on_decision(point: DecisionPoint) -> None:
+                decided.append(point.market.bar_time_s)
+                if len(decided) % 10 == 0:
+                    answer = httpx.get(f"{daemon.health_url}/health")
+                    seen.append((answer.status_code, httpx.get(f"{daemon.health_url}/metrics").text))
+                if len(decided) == stop_after:
+                    assert daemon.trader is not None
+                    daemon.trader.stop()
+
+            daemon = LiveDaemon(
+                config.model_copy(update={"live": live}),
+                directories,
+                {"SWT_BROKER_TOKEN": TOKEN},
+                LiveOptions(load_engine=lambda _: Periodic(), on_decision=on_decision),
+            )
+            daemon.serve()
+
+        start(15)
+        start(None)
+    assert len(decided) == len(set(decided)) >= 35
+    assert {code for code, _ in seen} == {200}
+    assert "swt_live_decisions_total" in seen[-1][1]
+    status = StateDirectory(directories.live_state).read("status.json", LiveStatus)
+    assert status is not None
+    assert status.reconciled
+    assert StateDirectory(directories.live_state).heartbeat() is not None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
 from live_fakes import World, configured, market
 
+from swt_core.errors import StateError
 from swt_core.position import BUY, CLOSE, HOLD
 from swt_live.safety import TradingState
 
@@ -137,3 +140,34 @@ async def test_a_closed_market_costs_no_stream_and_few_wake_ups(tmp_path: Path) 
         await world.clock.sleep_until(world.trader.next_wake_s())
     assert not world.trader.feed.connected
     assert wakes <= 24 * 60 + 24 * 12 * 2 + 24 * 12
+
+
+async def test_flags_that_cannot_be_read_stop_entries_and_change_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = bought(tmp_path)
+    await world.run(3)
+
+    def unreadable(_: str) -> bool:
+        raise StateError("input/output error")
+
+    monkeypatch.setattr(world.directory, "flag", unreadable)
+    await world.run(2)
+    assert world.broker.units == 1
+    assert world.trader.desk.veto() == "the flags cannot be read"
+    assert world.journal.audits("flags_unreadable")
+
+
+async def test_a_trader_that_is_asked_to_stop_leaves_the_position_to_the_next_start(tmp_path: Path) -> None:
+    world = bought(tmp_path)
+    await world.run(3)
+    running = asyncio.ensure_future(world.trader.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    world.trader.stop()
+    await asyncio.wait_for(running, 10)
+    assert world.broker.units == 1
+    assert not world.trader.feed.connected
+    world.start_trader()
+    await world.run(1)
+    assert world.trader.book.units == 1

@@ -69,9 +69,9 @@ def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         half()
     assert journal.audits() == []
-    assert journal.integrity()
+    assert journal.writable()
     journal.close()
-    assert not journal.integrity()
+    assert not journal.writable()
 
 
 def test_a_journal_that_is_none_is_refused(tmp_path: Path) -> None:
