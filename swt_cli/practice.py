@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from swt_cli.options import ConfigDir, Overrides, Profile, configuration
+from swt_cli.options import ConfigDir, Overrides, Profile, StateDir, configuration
 
 
 class Mode(StrEnum):
@@ -40,6 +40,13 @@ def practice(
     ] = None,
     host: Annotated[str, typer.Option(help="Loopback address.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port.")] = 8095,
+    state_dir: StateDir = Path("state"),
+    test_range: Annotated[
+        bool, typer.Option("--test-range", help="A new account begins where the test range does.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin a new account; give the trader a new live_state/ too.")
+    ] = False,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
@@ -47,38 +54,48 @@ def practice(
     """Serve recorded or synthetic bars as an OANDA v20 account: orders, prices, streams, transactions.
 
     In real time the recording is moved to the present, so that a trader on the wall clock can trade it.
+    The account and its market time are kept in practice_state/ and taken up again at the next start.
     The token is SWT_BROKER_TOKEN, or stands in the file that SWT_BROKER_TOKEN_FILE names; without either
     the embedded default is used.
 
     Examples: swt practice; swt practice bars.parquet --mode accelerated --speed 600; swt practice --mode
-    real_time
+    real_time --fresh
     """
     from swt_broker.credentials import broker_token
     from swt_core.clock import SystemClock, iso_utc
-    from swt_environments.dataset import load_bars
-    from swt_live.practice.recording import moved_to
-    from swt_live.practice.server import PracticeServer
+    from swt_core.state import StateDirectory
+    from swt_core.workspace import Workspace
+    from swt_live.practice.opening import open_practice
     from swt_live.practice.settings import PracticeSettings
 
     config = configuration(config_dir, profile, overrides).config
-    data = config.data if file is None else config.data.model_copy(update={"bars_file": str(file)})
-    bars, source, _ = load_bars(data)
-    start_s = None if start is None else start.replace(tzinfo=UTC).timestamp()
-    if mode is Mode.REAL_TIME and start_s is None:
-        start_s = SystemClock().time_s()
-        bars = moved_to(bars, start_s)
     settings = PracticeSettings(
         token=broker_token(os.environ, embedded=True),
         account_id=config.live.account_id,
         mode=mode.value,
         speed=speed if mode is Mode.ACCELERATED else 1.0,
     )
-    server = PracticeServer(bars, settings, start_s=start_s)
+    directory = StateDirectory(Workspace(state_dir).practice_state)
     console = Console()
-    console.print(f"practice server on http://{host}:{port}, account {settings.account_id}", highlight=False)
-    console.print(
-        f"{escape(source)}: {len(bars)} bars, market time {iso_utc(server.exchange.now_s)}, {mode.value}",
-        style="dim",
-        highlight=False,
-    )
-    server.serve(host, port)
+    with directory.writer():
+        opened = open_practice(
+            config.data if file is None else config.data.model_copy(update={"bars_file": str(file)}),
+            settings,
+            SystemClock(),
+            directory,
+            start_s=None if start is None else start.replace(tzinfo=UTC).timestamp(),
+            test_range=test_range,
+            fresh=fresh,
+        )
+        console.print(
+            f"practice server on http://{host}:{port}, account {settings.account_id}"
+            f"{' taken up again' if opened.resumed else ''}",
+            highlight=False,
+        )
+        now = iso_utc(opened.server.exchange.now_s)
+        console.print(
+            f"{escape(opened.source)}: {opened.bars} bars, market time {now}, {mode.value}",
+            style="dim",
+            highlight=False,
+        )
+        opened.server.serve(host, port)

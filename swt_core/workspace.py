@@ -29,5 +29,9 @@ class Workspace:
         return self.root / "live_state"
 
     @property
+    def practice_state(self) -> Path:
+        return self.root / "practice_state"
+
+    @property
     def data(self) -> Path:
         return self.root / "data"

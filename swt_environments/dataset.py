@@ -51,6 +51,26 @@ def load_bars(data: DataConfig) -> tuple[Bars, str, bool]:
     return bars, source, synthetic
 
 
+def index_and_split(
+    data: DataConfig, bars: Bars, boundaries_s: tuple[int, int] | None = None
+) -> tuple[QualityReport, SessionIndex, Splits]:
+    """Check, index and split bars; ``boundaries_s`` as in `load_dataset`.
+
+    Raises:
+        DataError: the quality report refuses them, or a split is empty.
+    """
+    quality = check_quality(bars)
+    quality.require_accepted()
+    index = build_session_index(
+        bars, quality, data.session_bars, maximum_gap_minutes=data.maximum_gap_minutes
+    )
+    if boundaries_s is None:
+        splits = split_index(index, bars, data.train_share, data.validation_share, data.purge_bars)
+    else:
+        splits = split_at(index, bars, boundaries_s, data.purge_bars)
+    return quality, index, splits
+
+
 def load_dataset(config: SWTConfig, boundaries_s: tuple[int, int] | None = None) -> Dataset:
     """Load, check, index and split the configured bars.
 
@@ -63,14 +83,6 @@ def load_dataset(config: SWTConfig, boundaries_s: tuple[int, int] | None = None)
     """
     data = config.data
     bars, source, synthetic = load_bars(data)
-    quality = check_quality(bars)
-    quality.require_accepted()
-    index = build_session_index(
-        bars, quality, data.session_bars, maximum_gap_minutes=data.maximum_gap_minutes
-    )
-    if boundaries_s is None:
-        splits = split_index(index, bars, data.train_share, data.validation_share, data.purge_bars)
-    else:
-        splits = split_at(index, bars, boundaries_s, data.purge_bars)
+    quality, index, splits = index_and_split(data, bars, boundaries_s)
     processor = FeatureProcessor(config.features, bars.instrument)
     return Dataset(bars, source, synthetic, quality, index, splits, Market(bars, processor, config.trading))

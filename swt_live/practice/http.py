@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -113,10 +114,21 @@ async def until_disconnect(receive: Receive) -> None:
 
 
 class Gate:
-    """The outermost layer: who may pass, how fast, and what goes wrong on purpose."""
+    """The outermost layer: who may pass, how fast, and what goes wrong on purpose.
 
-    def __init__(self, app: ASGIApp, exchange: Exchange) -> None:
-        self._app = app
+    ``before_answer`` is called before an answer leaves: what it keeps on disk is what the client knows.
+    """
+
+    def __init__(self, app: ASGIApp, exchange: Exchange, before_answer: Callable[[], None]) -> None:
+        async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+            async def keep_and_send(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    before_answer()
+                await send(message)
+
+            await app(scope, receive, keep_and_send)
+
+        self._app: ASGIApp = kept
         self._exchange = exchange
         self._limit = exchange.settings.resolved_rate_limit
         self._next_s = float("-inf")

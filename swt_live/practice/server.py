@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
@@ -23,6 +23,7 @@ from swt_live.practice.control import ControlRoutes
 from swt_live.practice.exchange import Exchange
 from swt_live.practice.faults import FaultPlan
 from swt_live.practice.http import Gate, Replies
+from swt_live.practice.keeper import AccountKeeper, Recording
 from swt_live.practice.lockstep import ClockDriver
 from swt_live.practice.market_routes import MarketRoutes
 from swt_live.practice.position_routes import PositionRoutes
@@ -31,6 +32,7 @@ from swt_live.practice.settings import PracticeSettings
 from swt_live.practice.trading_routes import TradingRoutes
 
 _MINIMUM_HISTORY = 600
+_HEARTBEAT_S = 5.0
 
 
 class PracticeServer:
@@ -42,8 +44,11 @@ class PracticeServer:
         start_s: market time at which the replay begins; None: after 600 bars of history (or half of a
             shorter recording).
         faults: what is to go wrong.
+        keeper: keeps the account on disk; one that is kept already goes on at `AccountKeeper.minute_s`.
+        recording: what a new kept account trades.
 
     Attributes:
+        beat: called every few seconds while it serves.
         app: the ASGI application, for uvicorn or for `swt_broker.asgi.StreamingASGITransport`.
     """
 
@@ -54,6 +59,8 @@ class PracticeServer:
         *,
         start_s: float | None = None,
         faults: FaultPlan | None = None,
+        keeper: AccountKeeper | None = None,
+        recording: Recording | None = None,
     ) -> None:
         if start_s is None:
             start_s = float(bars.time_s[min(_MINIMUM_HISTORY, len(bars) // 2)])
@@ -61,7 +68,15 @@ class PracticeServer:
         self.faults = faults or FaultPlan()
         self.exchange = Exchange(bars, settings, start_s, self.faults)
         self.clock = ClockDriver(self.exchange)
-        self.app: ASGIApp = Gate(self._starlette(), self.exchange)
+        self.beat: Callable[[], None] | None = None
+        self.keeper = keeper
+        if keeper is not None and recording is not None:
+            keeper.attach(self.exchange, recording)
+        self.app: ASGIApp = Gate(self._starlette(), self.exchange, self._keep)
+
+    def _keep(self) -> None:
+        if self.keeper is not None:
+            self.keeper.save(self.exchange)
 
     def _starlette(self) -> Starlette:
         replies = Replies()
@@ -103,8 +118,19 @@ class PracticeServer:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        async with self.running():
-            yield
+        beating = asyncio.create_task(self._heartbeat())
+        try:
+            async with self.running():
+                yield
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
+
+    async def _heartbeat(self) -> None:
+        while self.beat is not None:
+            self.beat()
+            await asyncio.sleep(_HEARTBEAT_S)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
