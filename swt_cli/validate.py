@@ -31,6 +31,12 @@ def validate(
     again: Annotated[
         bool, typer.Option("--again", help="Judge it even if there is a verdict already.")
     ] = False,
+    elsewhere: Annotated[
+        Path | None,
+        typer.Option(
+            "--elsewhere", help="Judge it on all bars of this file, of another time than training's."
+        ),
+    ] = None,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
@@ -40,7 +46,8 @@ def validate(
 
     Only FULL and COMPREHENSIVE replay whole trading weeks and can say DEPLOY.
 
-    Examples: swt validate; swt validate best --level FULL; swt validate newest --level QUICK --json
+    Examples: swt validate; swt validate best --level FULL; swt validate newest --level QUICK --json;
+    swt validate best --level FULL --elsewhere GBPJPY_2016.parquet
     """
     from swt_core.clock import SystemClock
     from swt_core.json_text import to_json
@@ -52,7 +59,8 @@ def validate(
 
     console = Console(stderr=True)
     depth = parse_level(level)
-    config = configuration(config_dir, profile, overrides).config
+    more = [] if elsewhere is None else [f"data.bars_file={elsewhere}"]
+    config = configuration(config_dir, profile, [*(overrides or []), *more]).config
     workspace = Workspace(state_dir)
     state = workspace.validation_state
     ref = find_checkpoint(workspace.checkpoints, checkpoint)
@@ -70,6 +78,7 @@ def validate(
                 pool=pool,
                 progress=lambda stage: status.update(f"{depth}: {stage}"),
                 again=again,
+                elsewhere=elsewhere is not None,
             )
     finally:
         pool.close()

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from swt_core.calendar import MINUTE_S
 from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock, iso_utc
 from swt_core.config import SWTConfig
@@ -26,7 +27,7 @@ from swt_features.processor import LOOKBACK
 from swt_validation.analysis import AgentRun, analyse, baseline_row, sharpe_inference, significance
 from swt_validation.assembly import Parts, assemble
 from swt_validation.evaluation import Evaluation, TradeColumns
-from swt_validation.held_out import Episodes, HeldOut, held_out
+from swt_validation.held_out import Episodes, HeldOut, held_out, held_out_elsewhere, require_trained_on
 from swt_validation.ledger import Trial, append_trial, read_ledger, trial_matrix
 from swt_validation.levels import LEVELS, Deadline, Level, LevelPlan, plan
 from swt_validation.nav import daily_nav, weekly_returns
@@ -75,7 +76,7 @@ def find_checkpoint(checkpoints: Path, name: str) -> CheckpointRef:
     ref = {"best": store.best, "newest": store.newest}.get(name, lambda: store.find(name))()
     if ref is None:
         raise CheckpointError(
-            f"{checkpoints} has no {name} checkpoint yet", remedy="train one first, or give --checkpoints"
+            f"{checkpoints} has no {name} checkpoint yet", remedy="train one first, or give --state-dir"
         )
     return ref
 
@@ -118,6 +119,7 @@ def validate_checkpoint(
     progress: Progress | None = None,
     again: bool = False,
     pages: bool = True,
+    elsewhere: bool = False,
 ) -> Validation:
     """Judge a checkpoint on its own test range and write everything down.
 
@@ -137,15 +139,23 @@ def validate_checkpoint(
         progress: called with a sentence at each stage.
         again: judge it even if there is a verdict already.
         pages: whether to draw the PDF, which takes about two seconds.
+        elsewhere: the bars are of another time than the trainer's, and all of them are judged; such a
+            verdict is written beside the checkpoint's own, never over it.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded or belongs to other features.
         DataError: the test range is not held out, or the bars do not cover it.
     """
     say = progress or _silent
-    directory = state / checkpoint.sha256 / level
+    place = f"{level}_{source.bars.sha256[:12]}" if elsewhere else level
+    directory = state / checkpoint.sha256 / place
     deadline = Deadline(clock, config.validation.time_limit_minutes * 60)
-    held = held_out(source.bars, check_quality(source.bars), checkpoint.metadata.data, config.data)
+    data, quality = checkpoint.metadata.data, check_quality(source.bars)
+    if elsewhere:
+        held = held_out_elsewhere(source.bars, quality, data, config.data)
+    else:
+        held = held_out(source.bars, quality, data, config.data)
+        require_trained_on(source.bars, data)
     bars = source.bars.rows(slice(held.low_row, held.high_row))
     if not again and (known := _known(directory, config, bars, clock.time_s())) is not None:
         return Validation(known, directory, fresh=False)
@@ -161,7 +171,8 @@ def validate_checkpoint(
     )
     say("writing the report")
     _write(directory, report, parts.run.evaluation.trades, pages_of(report) if pages else None)
-    _promote(state / checkpoint.sha256, directory, report)
+    if not elsewhere:
+        _promote(state / checkpoint.sha256, directory, report)
     return Validation(report, directory, fresh=True)
 
 
@@ -199,9 +210,9 @@ def _evaluate(
     weeks, sessions = _shifted(held.weeks, held.low_row), _shifted(held.sessions, held.low_row)
     episodes = weeks if steps.mode == "weeks" else sessions.thinned(steps.sessions, rng)
     if not len(episodes):
-        data = checkpoint.metadata.data
+        first_s, last_s = int(setting.bars.time_s[0]), int(setting.bars.time_s[-1])
         raise DataError(
-            f"the test range ({iso_utc(data.test_start_s)} – {iso_utc(data.test_end_s)}) holds no "
+            f"the held-out range ({iso_utc(first_s)} – {iso_utc(last_s)}) holds no "
             f"{'whole trading week' if steps.mode == 'weeks' else 'session'}",
             remedy="hold out a longer range, or use level STANDARD, which judges by sessions",
         )
@@ -251,7 +262,7 @@ def _shifted(episodes: Episodes, low_row: int) -> Episodes:
 
 
 def _trial(checkpoint: CheckpointRef, bars: Bars, run: AgentRun, level: Level, now_s: float) -> Trial:
-    weeks, data = weekly_returns(run.evaluation), checkpoint.metadata.data
+    weeks = weekly_returns(run.evaluation)
     ratio = sharpe(daily_nav(run.evaluation).returns)
     return Trial(
         schema_version=1,
@@ -259,8 +270,8 @@ def _trial(checkpoint: CheckpointRef, bars: Bars, run: AgentRun, level: Level, n
         checkpoint_name=checkpoint.name,
         level=level,
         bars_sha256=bars.sha256,
-        test_start_s=data.test_start_s,
-        test_end_s=data.test_end_s,
+        test_start_s=int(bars.time_s[0]),
+        test_end_s=int(bars.time_s[-1]) + MINUTE_S,
         decision="",
         score=0.0,
         daily_sharpe=None if ratio is None else ratio / DAYS_PER_YEAR**0.5,
@@ -281,7 +292,7 @@ def _walks(
     data = checkpoint.metadata.data
     low, high = (int(r) for r in np.searchsorted(source.bars.time_s, [data.train_start_s, data.train_end_s]))
     bars = source.bars.rows(slice(low, high))
-    if len(bars) <= LOOKBACK:
+    if len(bars) <= LOOKBACK:  # bars of another time hold nothing of the training range
         return []
     index = build_session_index(bars, check_quality(bars), config.data.session_bars, LOOKBACK)
     weeks = index.weeks[-_IN_SAMPLE_WEEKS:]

@@ -220,3 +220,4 @@ def run(validator: Validator, process: ManagedProcess, poll_s: float) -> None:
             process.stop_event.wait(poll_s)
     if process.limit_lasts:
         process.idle_at_limit()
+    process.raise_for_restart()

@@ -58,6 +58,59 @@ class HeldOut:
     sessions: Episodes
 
 
+def require_trained_on(bars: Bars, data: CheckpointData) -> None:
+    """Refuse bars that are not the ones the checkpoint was trained on (more may have been appended).
+
+    Raises:
+        DataError: the bars up to the end of the test range have another hash.
+    """
+    known = bars.rows(slice(0, int(np.searchsorted(bars.time_s, data.test_end_s))))
+    if data.sha256 not in (known.sha256, bars.sha256):
+        raise DataError(
+            f"these are not the bars the checkpoint was trained on: their hash is {known.sha256[:12]}…, the "
+            f"checkpoint names {data.sha256[:12]}… ({data.source})",
+            remedy="use the same bars and spreads, or judge it on bars of another time with --elsewhere",
+        )
+
+
+def held_out_elsewhere(
+    bars: Bars, quality: QualityReport, data: CheckpointData, config: DataConfig
+) -> HeldOut:
+    """All weeks and sessions of bars from another time than the trainer's.
+
+    Raises:
+        DataError: another pair, or the bars overlap the range that was trained or selected on.
+    """
+    _require_pair(bars, data)
+    start_s, end_s = int(bars.time_s[0]), int(bars.time_s[-1])
+    for name, low_s, high_s in (
+        ("train", data.train_start_s, data.train_end_s),
+        ("validation", data.validation_start_s, data.validation_end_s),
+    ):
+        if start_s < high_s and low_s <= end_s:
+            raise DataError(
+                f"the bars ({iso_utc(start_s)} – {iso_utc(end_s)}) overlap the checkpoint's {name} range "
+                f"({iso_utc(low_s)} – {iso_utc(high_s)})",
+                remedy="judge it on bars of another time",
+            )
+    index = build_session_index(bars, quality, config.session_bars, LOOKBACK, config.maximum_gap_minutes)
+    starts = _apart(index.starts, config.session_bars)
+    return HeldOut(
+        low_row=0,
+        high_row=len(bars),
+        weeks=Episodes("weeks", index.weeks[:, 0].copy(), index.weeks[:, 1] - 2),
+        sessions=Episodes("sessions", starts, starts + config.session_bars - 1),
+    )
+
+
+def _require_pair(bars: Bars, data: CheckpointData) -> None:
+    if bars.instrument.name != data.instrument:
+        raise DataError(
+            f"the bars are {bars.instrument.name}, the checkpoint was trained on {data.instrument}",
+            remedy="set data.instrument and data.bars_file to the checkpoint's",
+        )
+
+
 def _check_order(data: CheckpointData) -> None:
     ranges = (
         ("train", data.train_start_s, data.train_end_s),
@@ -95,11 +148,7 @@ def held_out(bars: Bars, quality: QualityReport, data: CheckpointData, config: D
         DataError: ranges overlap, the purge is too short, or the bars do not cover the range.
     """
     _check_order(data)
-    if bars.instrument.name != data.instrument:
-        raise DataError(
-            f"the bars are {bars.instrument.name}, the checkpoint was trained on {data.instrument}",
-            remedy="set data.instrument and data.bars_file to the checkpoint's",
-        )
+    _require_pair(bars, data)
     first, high = (int(row) for row in np.searchsorted(bars.time_s, [data.test_start_s, data.test_end_s]))
     seen_until = max(data.train_end_s, data.validation_end_s)
     if first >= len(bars) or int(bars.time_s[0]) > data.test_start_s or high - first <= LOOKBACK:

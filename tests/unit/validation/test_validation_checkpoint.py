@@ -294,3 +294,22 @@ def test_comprehensive_walks_forward(tmp_path: Path) -> None:
     assert walk.efficiency == pytest.approx(1.0, abs=0.5)
     assert sum(fold.trades for fold in walk.folds) == found.trades.trades
     assert walk.profitable_share == 1.0
+
+
+def test_bars_that_were_not_trained_on_are_refused_even_in_the_same_range(tmp_path: Path) -> None:
+    others = synthetic_bars("regimes", 70, 6, instrument("GBP_JPY"))
+    with pytest.raises(DataError, match="not the bars"):
+        validate(tmp_path, filter_player(), source=MarketSource(others, "other", synthetic=True))
+
+
+def test_bars_of_another_time_are_judged_whole_and_beside(tmp_path: Path) -> None:
+    shift_s = 52 * 7 * 86_400
+    ranges = {
+        name: value - 10 * shift_s for name, value in data().model_dump().items() if name.endswith("_s")
+    }
+    ref = checkpoint(tmp_path / "checkpoints", **ranges)
+    found = validate(tmp_path, filter_player(), ref=ref, elsewhere=True)
+    assert found.report.episodes > len(SPLITS.test.weeks)
+    assert not verdict_path(tmp_path / "validation_state", ref.sha256).exists()
+    with pytest.raises(DataError, match="overlap the checkpoint's train range"):
+        validate(tmp_path, filter_player(), ref=checkpoint(tmp_path / "checkpoints", 2), elsewhere=True)
