@@ -21,6 +21,7 @@ from swt_core.validation_queue import QUEUE_FILE, ValidationQueue
 from swt_validation.checkpoint_validation import MarketSource, Progress, Validation, validate_checkpoint
 from swt_validation.ledger import read_ledger
 from swt_validation.levels import LEVELS, Level
+from swt_validation.players import CheckpointPlayer, Interrupted
 from swt_validation.triggers import Due, History, due, waiting
 
 _log = get_logger(__name__)
@@ -151,6 +152,9 @@ class Validator:
         self._last = (self._clock.time_s(), ref.metadata.episode, ref.metadata.expectancy_pips)
         try:
             result = self._judge(ref, chosen.level, lambda stage: self._say(f"{ref.name}: {stage}"))
+        except Interrupted:
+            self.status = f"{ref.name}: stopped half-way"
+            return None
         except SWTError as error:
             self._refused.add((ref.sha256, chosen.level))
             self._metrics.failures.inc()
@@ -191,7 +195,12 @@ class Validator:
 
 
 def judge_with(
-    load: Callable[[], MarketSource], config: SWTConfig, state: Path, clock: Clock, pool: WorkerPool
+    load: Callable[[], MarketSource],
+    config: SWTConfig,
+    state: Path,
+    clock: Clock,
+    pool: WorkerPool,
+    should_stop: Callable[[], bool],
 ) -> Judge:
     """The real judge; bars are loaded anew for each run, since more may have been appended."""
 
@@ -203,7 +212,7 @@ def judge_with(
             level=level,
             state=state,
             clock=clock,
-            pool=pool,
+            player=CheckpointPlayer(checkpoint, pool, should_stop),
             progress=progress,
         )
 

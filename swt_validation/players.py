@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.config import SWTConfig
 from swt_core.config.models import SearchConfig
-from swt_core.pool import WorkerPool
+from swt_core.errors import SWTError
+from swt_core.pool import SerialPool, WorkerPool
 from swt_core.position import ACTION_NAMES
 from swt_data.bars import Bars
 from swt_environments.market import Market
@@ -65,6 +67,10 @@ class Setting:
         """The same world with another search."""
         trading = self.config.trading.model_copy(update={"search": search})
         return replace(self, config=self.config.model_copy(update={"trading": trading}))
+
+
+class Interrupted(SWTError):
+    """A validation was stopped half-way; nothing of it counts."""
 
 
 class Player(Protocol):
@@ -127,14 +133,22 @@ def _engine(checkpoint: CheckpointRef, setting: Setting) -> InferenceEngine:
     )
 
 
-def _play_task(task: _Task) -> RolloutResult:
+def _play_task(task: _Task, should_stop: Callable[[], bool] | None = None) -> RolloutResult:
     """Runs in a worker: loads the frozen model and plays its share of the episodes."""
     policy = SearchPolicy(
         _engine(task.checkpoint, task.setting),
         minimum_confidence=task.setting.config.trading.minimum_confidence,
     )
     market = task.setting.market()
-    return play(policy, market, task.first_rows, task.last_rows, batch=_BATCH, keep_equity=True)
+    return play(
+        policy,
+        market,
+        task.first_rows,
+        task.last_rows,
+        batch=_BATCH,
+        keep_equity=True,
+        should_stop=should_stop,
+    )
 
 
 class CheckpointPlayer:
@@ -143,21 +157,22 @@ class CheckpointPlayer:
     Args:
         checkpoint: whose bytes are checked against the manifest whenever they are loaded.
         pool: local processes, Ray, or one that works in this process.
-        progress: called with the share of a run that is done, 0..1.
+        should_stop: asked at every step where the pool works in this process; True gives up.
 
     Raises:
         CheckpointError: it cannot be loaded, or is for other features.
+        Interrupted: it was asked to stop.
     """
 
     def __init__(
         self,
         checkpoint: CheckpointRef,
         pool: WorkerPool,
-        progress: Callable[[float], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self._pool = pool
-        self._progress = progress
+        self._should_stop = should_stop
 
     def play(self, setting: Setting, episodes: Episodes) -> AgentRun:
         """The run over all episodes; does not depend on the number of workers."""
@@ -170,11 +185,14 @@ class CheckpointPlayer:
             _Task(self.checkpoint, setting, episodes.first_rows[part], episodes.last_rows[part])
             for part in parts
         ]
+        work: Callable[[_Task], RolloutResult] = _play_task
+        if isinstance(self._pool, SerialPool):
+            work = partial(_play_task, should_stop=self._should_stop)
         results = []
-        for number, result in enumerate(self._pool.map(_play_task, tasks), 1):
+        for result in self._pool.map(work, tasks):
+            if self._should_stop is not None and self._should_stop():
+                raise Interrupted(f"the validation of {self.checkpoint.name} was stopped")
             results.append(result)
-            if self._progress is not None:
-                self._progress(number / len(tasks))
         return agent_run(_merged(results, parts, count), market, episodes)
 
 

@@ -41,16 +41,17 @@ def serve(
     directory = StateDirectory(state)
     registry = metrics_registry("validator")
     pool = LocalPool(workers) if workers > 1 else SerialPool()
-    judge = judge_with(lambda: load_source(config), config, state, clock, pool)
-    validator = Validator(
-        CheckpointStore(checkpoints), directory, config, clock, judge, ValidatorMetrics(registry)
-    )
     try:
         with (
             directory.writer(),
-            HealthServer(registry, validator.health, port=port),
             ManagedProcess("validator", config.process_limits, directory, clock) as process,
         ):
-            run(validator, process, config.validation.poll_seconds)
+            judge = judge_with(
+                lambda: load_source(config), config, state, clock, pool, process.stop_event.is_set
+            )
+            metrics = ValidatorMetrics(registry)
+            validator = Validator(CheckpointStore(checkpoints), directory, config, clock, judge, metrics)
+            with HealthServer(registry, validator.health, port=port):
+                run(validator, process, config.validation.poll_seconds)
     finally:
         pool.close()
