@@ -13,11 +13,16 @@ from typing import Protocol, cast
 
 from swt_core.errors import ConfigError
 
-BenchmarkValue = float | int | str | bool | None
+Scalar = float | int | str | bool | None
+# A benchmark of several runs may list each run's figures beside the pooled ones.
+BenchmarkValue = Scalar | list[dict[str, Scalar]]
 
 DESCRIPTIONS: dict[str, str] = {
     "gate": "validation: how often agents without an edge, and with a known one, are deployed",
+    "learning": "training from scratch on a known market, beside its best rule, PPO and DQN",
     "search": "planning: decisions a second beside a plain Python tree and mctx, live latency",
+    "selfplay": "self-play: searched episodes a second of all cores, storage included",
+    "train": "the trainer: learner steps and samples a second, replay ratio, where the time goes",
     "validation": "validation: seconds by level, resampled curves a second beside NumPy and quantstats",
     "wst": "wavelet scattering: windows a second, error against Kymatio, live latency, precompute",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from swt_cli.options import Json
 from swt_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from benchmarks.registry import Scalar
 
 
 def bench(
@@ -22,11 +25,16 @@ def bench(
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="A setting of the benchmark's own."),
     ] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Market of the learning benchmark: regimes, faint, reversion, …")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time, minutes.", min=0.01)] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds, from --seed on.", min=1)] = None,
     as_json: Json = False,
 ) -> None:
     """Measure, and print what was measured.
 
-    Examples: swt bench; swt bench wst --quick; swt bench wst --json
+    Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3 --json
     """
     from benchmarks.registry import DESCRIPTIONS, BenchmarkOptions, load_benchmark
 
@@ -40,7 +48,9 @@ def bench(
             table.add_row(f"[bold]{escape(key)}[/]", escape(description))
         console.print(table)
         return
+    named = {"market": market, "minutes": minutes, "seeds": seeds}
     pairs = dict(_pair(text) for text in settings or [])
+    pairs |= {key: str(value) for key, value in named.items() if value is not None}
     options = BenchmarkOptions(quick=quick, seed=seed, settings=pairs)
     with console.status(f"measuring {name} …"):
         result = load_benchmark(name).run(options)
@@ -48,8 +58,19 @@ def bench(
         typer.echo(json.dumps(result, indent=2))
         return
     for key, value in result.items():
-        table.add_row(escape(key), f"[bold]{escape(_text(value))}[/]")
+        if isinstance(value, list):
+            console.print(_runs(key, value))
+        else:
+            table.add_row(escape(key), f"[bold]{escape(_text(value))}[/]")
     console.print(table)
+
+
+def _runs(title: str, runs: list[dict[str, Scalar]]) -> Table:
+    """One column a run."""
+    table = Table(title=escape(title), box=None, pad_edge=False, show_header=False, title_justify="left")
+    for key in runs[0] if runs else ():
+        table.add_row(escape(key), *(escape(_text(run[key])) for run in runs))
+    return table
 
 
 def _pair(text: str) -> tuple[str, str]:
