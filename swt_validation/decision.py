@@ -156,7 +156,7 @@ def _appraisal(inputs: DecisionInputs, score: Score) -> tuple[tuple[str, ...], t
     """Strengths and weaknesses in plain sentences."""
     strengths, weaknesses = [], []
     for name, value in score.components.items():
-        if value >= 85:
+        if value >= 85 and score.expectancy > 0:
             strengths.append(f"{name.capitalize()} earns {value:.0f} of 100 points.")
         elif value < TEST_COMPONENT:
             weaknesses.append(f"{name.capitalize()} earns only {value:.0f} of 100 points.")

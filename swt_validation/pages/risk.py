@@ -174,13 +174,13 @@ def _tables(figure: Figure, data: PageData) -> None:
         0.045,
         0.095,
         f"Kelly {ratio(report.bandy.kelly, 3)}, a quarter of it {ratio(report.bandy.quarter_kelly, 3)} (from "
-        f"trades: p − (1 − p)·L/W). Size really traded: {report.size.fraction:.2f}× equity "
+        f"trades: p − (1 − p)·L/W).\nSize really traded: {report.size.fraction:.2f}× equity "
         f"({report.size.source}), observed drawdown {share(report.size.observed_drawdown)}.",
         fontsize=7.5,
         color=MUTED,
     )
     luck = figure.add_axes((0.69, 0.105, 0.265, 0.10))
-    luck.set_title("Random entries, same trades, same costs (pips)", fontsize=8.5)
+    luck.set_title("Random entries at the same costs (pips)", fontsize=8.5)
     if len(data.random_pips):
         luck.hist(data.random_pips, bins=50, color="#c5cfdb", lw=0)
         luck.axvline(report.trades.total_pips, color=BLUE, lw=1.8)

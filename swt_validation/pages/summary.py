@@ -47,7 +47,7 @@ def verdict_page(data: PageData) -> Figure:
 
 
 def _score_bars(figure: Figure, report: Report) -> None:
-    axes = figure.add_axes((0.155, 0.615, 0.145, 0.095))
+    axes = figure.add_axes((0.15, 0.615, 0.13, 0.095))
     names = list(report.score.components)
     values = list(report.score.components.values())
     places = range(len(names))

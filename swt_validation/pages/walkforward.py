@@ -67,4 +67,6 @@ def _chart(axes: Axes, walk: WalkForward) -> None:
     axes.axhline(0, color=MUTED, lw=0.8)
     axes.set_xticks(places, [f"{utc_datetime(fold.start_s):%m-%d}" for fold in walk.folds])
     axes.set_ylabel("pips a year")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.15 * (high - low))
     axes.legend(loc="upper right", ncols=2)
