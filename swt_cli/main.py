@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -10,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from swt_cli import bench, config, data, demo, features, live, practice, train, validate
+from swt_cli import bench, config, data, demo, features, live, practice, status, train, up, validate
 from swt_core.errors import SWTError
 from swt_core.numba_cache import configure_numba_cache
+from swt_core.parent import SUPERVISED_VARIABLE, end_with_parent, supervised
 
 # `swt --help` is a map: every command stands in one of these panels.
 SETUP = "Set up and look around"
@@ -59,11 +61,17 @@ app.command("validator", rich_help_panel=MODEL)(validate.validator)
 
 app.command("demo", rich_help_panel=SETUP)(demo.demo)
 app.command("train", rich_help_panel=MODEL)(train.train)
+app.command("up", rich_help_panel=OPERATION)(up.up)
+app.command("status", rich_help_panel=OPERATION)(status.status)
 
 
 def main() -> None:
     """Run the command line; an expected error becomes one message, its remedy and its exit code."""
     configure_numba_cache()
+    if supervised(os.environ):
+        # For this process alone: its own children follow it by themselves.
+        del os.environ[SUPERVISED_VARIABLE]
+        end_with_parent()
     try:
         app()
     except SWTError as error:

@@ -75,8 +75,8 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # They log each request, with its query, at INFO.
-    for chatty in ("httpx", "httpcore", "uvicorn.access"):
+    # They log each request, with its query, or each glyph at INFO.
+    for chatty in ("httpx", "httpcore", "uvicorn.access", "fontTools", "matplotlib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

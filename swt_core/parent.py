@@ -13,14 +13,10 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-from swt_core.logs import get_logger
-
 SUPERVISED_VARIABLE: Final = "SWT_SUPERVISED"
 ORPHANED_EXIT_CODE: Final = 76
 # A graceful stop has its own limit (process_limits.stop_seconds); this is for what even that does not end.
 DEFAULT_GRACE_S: Final = 60.0
-
-_log = get_logger(__name__)
 
 
 def supervised(environ: Mapping[str, str]) -> bool:
@@ -39,7 +35,7 @@ def end_with_parent(descriptor: int = 0, grace_s: float = DEFAULT_GRACE_S) -> th
     def watch() -> None:
         while _read(descriptor):
             pass
-        _log.warning("the supervisor is gone: stopping")
+        # Nothing is logged: whoever read this process's output is gone too, and writing would fail.
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(grace_s)
         os._exit(ORPHANED_EXIT_CODE)

@@ -173,6 +173,18 @@ class ManagedProcess:
             self.beat(f"idle: {self._limit or 'nothing to do'}", self._extra)
             self._asked_to_stop.wait(self._limits.heartbeat_seconds)
 
+    def raise_for_restart(self) -> None:
+        """After the loop: a limit that a restart clears (memory, CPU) is an error, so that one follows.
+
+        Raises:
+            LimitReached: naming the limit.
+        """
+        if self._limit is not None and not self._limit_lasts:
+            raise LimitReached(
+                f"{self.name}: {self._limit}",
+                remedy="start it again, or raise the limit in process_limits.yaml",
+            )
+
     def __enter__(self) -> Self:
         saved = self._state.read(COUNTERS_FILE, ProcessCounters) or self._counters
         self._counters = saved.model_copy(update={"starts": saved.starts + 1})

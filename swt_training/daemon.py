@@ -48,6 +48,7 @@ def run_trainer(
             trainer.run()
             if stay_at_limit and process.limit_reached and process.limit_lasts:
                 process.idle_at_limit()
+            process.raise_for_restart()
         finally:
             if server is not None:
                 server.stop()
