@@ -80,6 +80,8 @@ def _summary(console: Console, result: DemoResult) -> None:
 
     low, high = result.interval_pips
     table = Table(title="What came of it", show_header=False, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     verdict = result.validation.verdict
     table.add_row("held-out sessions", f"{result.pips_per_session:+.1f} pips each ({low:+.1f} … {high:+.1f})")
     table.add_row("verdict", f"{verdict.decision}, score {verdict.score:.0f}, grade {verdict.grade}")

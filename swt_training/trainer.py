@@ -163,8 +163,9 @@ class Trainer:
                     self._save_state()
             if self._out_of_time() or self.process.limit_reached:
                 self._publish_selection(wait=True)
-                self._start_selection()
-                self._publish_selection(wait=True)
+                if self.counters.episodes > self._last_checkpoint_episode:
+                    self._start_selection()
+                    self._publish_selection(wait=True)
             self._save_state()
         finally:
             self._actors.close()
