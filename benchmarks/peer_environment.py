@@ -33,6 +33,8 @@ class BatchForexEnv(VecEnv):  # type: ignore[misc]
         rng: draws the starts.
     """
 
+    render_mode: str | None = None
+
     def __init__(
         self, market: Market, starts: Int64, session_bars: int, envs: int, rng: np.random.Generator
     ) -> None:

@@ -2,7 +2,7 @@
 
 A stream of actor tasks, as the trainer submits them, runs on the worker pool; results go into a replay
 buffer as they come. The rate is that of the stream once every worker is at work. The network is the default
-one with random weights, so that searches branch; settings: ``workers`` (all cores), ``rounds`` (8 tasks a
+one with random weights, so that searches branch, as patient as a learner starts; settings: ``workers`` (all cores), ``rounds`` (8 tasks a
 worker), and any ``section.key`` of the configuration.
 """
 
@@ -24,9 +24,11 @@ from swt_core.config import SWTConfig
 from swt_core.config.loading import load_config
 from swt_core.errors import ConfigError
 from swt_core.pool import LocalPool
+from swt_core.position import HOLD
 from swt_environments.dataset import Dataset, load_dataset
-from swt_models.export import export_weights
+from swt_models.export import Weights, export_weights
 from swt_models.observation import ObservationShape
+from swt_training.learner import INITIAL_HOLD_LOGIT
 from swt_training.replay import ReplayBuffer
 from swt_training.selfplay import PlayTask, play_sessions
 
@@ -97,12 +99,14 @@ def _stream(
     return arrivals_s, episodes, replay
 
 
-def _weights(config: SWTConfig, dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
+def _weights(config: SWTConfig, dataset: Dataset, seed: int) -> Weights:
     processor = dataset.market.processor
     shape = ObservationShape.for_profile(
         config.features.profile, processor.market_size, processor.position_size
     )
-    return export_weights(random_network(config.model, shape, seed))
+    network = random_network(config.model, shape, seed)
+    network.bias_policy(HOLD, INITIAL_HOLD_LOGIT)
+    return export_weights(network)
 
 
 def _tasks(config: SWTConfig, dataset: Dataset, weights: Path, count: int, seed: int) -> list[PlayTask]:
