@@ -113,6 +113,7 @@ class LiveDaemon:
             ManagedProcess("live", self.config.process_limits, self.state, SystemClock()) as process,
         ):
             asyncio.run(self.run(process))
+            process.raise_for_restart()
 
     async def run(self, process: ManagedProcess | None = None) -> None:
         """Trade until asked to stop."""
