@@ -39,9 +39,8 @@ class RunCounters(StateRecord):
     boundaries_s: tuple[int, int]
     bars_sha256: str
     config_hash: str
-    selection_mean_pips: float | None = None
-    best_sqn: float | None = None
-    best_expectancy_pips: float | None = None
+    best_sqn: float | None = Field(None, description="proven SQN of the best checkpoint")
+    best_pips_per_session: float | None = Field(None, description="of the best checkpoint, on selection")
 
 
 class _Generation(StateRecord):

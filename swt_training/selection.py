@@ -30,15 +30,24 @@ class Selection:
     action_shares: tuple[float, ...]
     mean_confidence: float
 
-    def better_than(self, sqn: float | None, expectancy_pips: float | None) -> bool:
-        """Higher SQN wins; below 30 trades SQN does not count and expectancy may only beat nothing."""
+    @property
+    def proven_sqn(self) -> float | None:
+        """SQN where it may be used to choose: at least 30 trades, and a profit."""
         mine = self.statistics.sqn
-        if mine.reliable and mine.value is not None:
-            return sqn is None or mine.value > sqn
-        if sqn is not None:
-            return False
-        own = self.statistics.expectancy_pips
-        return own is not None and (expectancy_pips is None or own > expectancy_pips)
+        return mine.value if mine.reliable and mine.value is not None and mine.value > 0 else None
+
+    def better_than(self, sqn: float | None, pips_per_session: float | None) -> bool:
+        """Against the best so far: its proven SQN, and its pips per session (both None: there is none).
+
+        A higher proven SQN wins. Where neither has one, pips per session decide: a model that stays flat
+        earns 0 and beats one that loses.
+        """
+        if sqn is None and pips_per_session is None:
+            return True
+        mine = self.proven_sqn
+        if mine is not None or sqn is not None:
+            return mine is not None and (sqn is None or mine > sqn)
+        return pips_per_session is not None and self.pips_per_session > pips_per_session
 
 
 def summarise(result: RolloutResult) -> Selection:

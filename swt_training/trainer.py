@@ -203,7 +203,8 @@ class Trainer:
             }
         )
         self.process.count(episodes=played)
-        self._report(results, losses, played, self.clock.monotonic_s() - started_s, times)
+        elapsed_s = max(self.clock.monotonic_s() - started_s, 1e-9)
+        self._report(results, losses, played, elapsed_s, times)
 
     def _submit_self_play(self) -> Future[list[RolloutResult]]:
         config, counters = self.config, self.counters
@@ -294,13 +295,13 @@ class Trainer:
             return
         self.process.count(checkpoints=1)
         counters = self.counters
-        if selection.better_than(counters.best_sqn, counters.best_expectancy_pips):
+        if selection.better_than(counters.best_sqn, counters.best_pips_per_session):
             self.store.mark_best(ref)
             self.best = selection
             self.counters = counters.model_copy(
                 update={
-                    "best_sqn": selection.statistics.sqn.value if selection.statistics.sqn.reliable else None,
-                    "best_expectancy_pips": selection.statistics.expectancy_pips,
+                    "best_sqn": selection.proven_sqn,
+                    "best_pips_per_session": selection.pips_per_session,
                 }
             )
         self.state.file(LAST_EPISODE_FILE).write_text(f"{pending.counters.episodes}\n")

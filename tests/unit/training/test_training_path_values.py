@@ -101,9 +101,10 @@ def test_the_gradient_of_the_return_is_occupancy_times_action_value(market: Mark
     for t, side, action in ((0, FLAT, BUY), (3, FLAT, SELL), (7, LONG, CLOSE), (9, SHORT, HOLD)):
         moved = policy.copy()
         moved[0, t, side, action] += 1e-6
-        change = path_values_nb(rewards, moved, zero, 1.0, 1.0)[1] - path_values_nb(
-            rewards, policy, zero, 1.0, 1.0
-        )[1]
+        change = (
+            path_values_nb(rewards, moved, zero, 1.0, 1.0)[1]
+            - path_values_nb(rewards, policy, zero, 1.0, 1.0)[1]
+        )
         assert change[0, 0, FLAT] / 1e-6 == pytest.approx(gradient[0, t, side, action], rel=1e-4)
 
 

@@ -1,0 +1,156 @@
+"""The trainer: exact resume, refusals, checkpoints, and that it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swt_core.checkpoints import CheckpointStore
+from swt_core.config import SWTConfig
+from swt_core.errors import ConfigError, StateError
+from swt_inference.engine import InferenceEngine
+from swt_models.export import export_weights
+from swt_training.trainer import Trainer
+
+TrainerFactory = Callable[..., Trainer]
+
+
+def fingerprint(trainer: Trainer) -> dict[str, np.ndarray]:
+    arrays = {f"w/{k}": v for k, v in export_weights(trainer.network).items()}
+    return arrays | {f"r/{k}": v for k, v in trainer.replay.arrays().items()}
+
+
+def assert_same(left: Trainer, right: Trainer) -> None:
+    first, second = fingerprint(left), fingerprint(right)
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+    mine, other = left.counters.model_dump(), right.counters.model_dump()
+    for told_once in ("best_sqn", "best_pips_per_session"):
+        mine.pop(told_once), other.pop(told_once)
+    assert mine == other
+
+
+@pytest.fixture
+def uninterrupted(small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path) -> Trainer:
+    trainer = trainer_of(small, tmp_path / "whole", 8)
+    trainer.run()
+    return trainer
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, uninterrupted: Trainer
+) -> None:
+    trainer_of(small, tmp_path / "parts", 4).run()
+    second = trainer_of(small, tmp_path / "parts", 8)
+    assert second.counters.round == 2
+    second.run()
+    assert_same(uninterrupted, second)
+
+
+def test_a_torn_newest_state_falls_back_to_the_one_before(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, uninterrupted: Trainer
+) -> None:
+    root = tmp_path / "torn"
+    trainer_of(small, root, 4).run()
+    trainer_of(small, root, 6).run()
+    newest = sorted((root / "training_state").glob("resume_*.safetensors"))[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    # the counters of the process are ahead now, as after a power cut: the work of a round is repeated
+    (root / "training_state" / "process.json").unlink()
+    third = trainer_of(small, root, 4)
+    assert third.counters.round == 2
+    third.run()
+    assert third.counters.round == 4
+    assert_same(uninterrupted, third)
+
+
+def test_without_any_sound_state_it_refuses_rather_than_starts_over(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    trainer_of(small, tmp_path, 4).run()
+    for path in (tmp_path / "training_state").glob("resume_*.safetensors"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(StateError, match="sound"):
+        trainer_of(small, tmp_path, 6)
+
+
+def test_another_configuration_does_not_continue_a_run(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    trainer_of(small, tmp_path, 4).run()
+    training = small.training.model_copy(update={"learning_rate": 1e-4})
+    with pytest.raises(ConfigError, match="another configuration"):
+        trainer_of(small.model_copy(update={"training": training}), tmp_path, 6)
+
+
+def test_when_a_run_ends_is_not_part_of_what_it_learns(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    trainer_of(small, tmp_path, 4).run()
+    training = small.training.model_copy(update={"maximum_minutes": 5.0})
+    assert trainer_of(small.model_copy(update={"training": training}), tmp_path, 6).counters.round == 2
+
+
+def test_checkpoints_can_be_loaded_and_say_what_was_held_out(
+    small: SWTConfig, uninterrupted: Trainer, tmp_path: Path
+) -> None:
+    store = CheckpointStore(tmp_path / "whole" / "checkpoints")
+    best = store.best()
+    assert best is not None
+    data, splits = best.metadata.data, uninterrupted.dataset.splits
+    assert data.synthetic
+    assert (data.test_start_s, data.test_end_s) == (splits.test.start_s, splits.test.end_s)
+    assert data.train_end_s < data.validation_start_s < data.validation_end_s < data.test_start_s
+    engine = InferenceEngine.from_checkpoint(best, small.trading.search, feature_profile="swt")
+    weights, _ = store.load(best)
+    assert engine.model_hash == best.sha256
+    newest = store.newest()
+    assert newest is not None
+    for name, array in store.load(newest)[0].items():
+        np.testing.assert_array_equal(array, export_weights(uninterrupted.network)[name])
+    assert weights.keys() == export_weights(uninterrupted.network).keys()
+
+
+def test_actors_play_with_the_learners_weights(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    """A worker that never received weights would play the same sessions the same way for ever."""
+    trainer = trainer_of(small, tmp_path, 100)
+    values = []
+    for _ in range(3):
+        trainer._round()
+        values.append(trainer.replay.arrays()["root_values"][-2:].astype(float))
+    assert not np.allclose(values[0].std(), values[2].std(), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [({"algorithm": "plain"}, "algorithm"), ({"reward": "clean"}, "reward")]
+)
+def test_what_is_not_built_is_refused(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, change: dict[str, str], named: str
+) -> None:
+    training = small.training.model_copy(update=change)
+    with pytest.raises(ConfigError, match=named):
+        trainer_of(small.model_copy(update={"training": training}), tmp_path, 4)
+
+
+@pytest.mark.parametrize("profile", ["micro", "full", "episode_13475"])
+def test_every_feature_profile_trains(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, profile: str
+) -> None:
+    features = small.features.model_copy(update={"profile": profile})
+    trainer = trainer_of(small.model_copy(update={"features": features}), tmp_path, 2)
+    trainer.run()
+    assert trainer.counters.skipped_steps == 0
+    assert CheckpointStore(tmp_path / "checkpoints").newest() is not None
+
+
+def test_a_learned_codebook_trains_too(small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path) -> None:
+    model = small.model.model_copy(update={"chance": "codebook", "codebook_size": 8})
+    trainer = trainer_of(small.model_copy(update={"model": model}), tmp_path, 2)
+    trainer.run()
+    assert trainer.counters.skipped_steps == 0
