@@ -18,7 +18,7 @@ from torch import Tensor
 
 from swt_core.config import SearchConfig, TrainingConfig
 from swt_core.position import HOLD
-from swt_models.networks import StochasticMuZeroNetwork
+from swt_models.networks import StochasticMuZeroNetwork, commitment_loss
 from swt_training.batches import SessionBatch
 from swt_training.path_values import FLAT, LONG, SHORT, SIDES, occupancy_nb, path_values_nb
 
@@ -43,6 +43,7 @@ class LossParts:
     afterstate_value: float
     action_value: float
     chance: float
+    commitment: float
     reward: float
     model_value: float
     model_policy: float
@@ -237,7 +238,8 @@ class Learner:
         s = unroll.sessions
         latent = latents[s, unroll.steps, unroll.sides[:, 0]]
         zero = torch.zeros(())
-        parts = dict.fromkeys(("afterstate_value", "chance", "reward", "model_value", "model_policy"), zero)
+        names = ("afterstate_value", "chance", "commitment", "reward", "model_value", "model_policy")
+        parts = dict.fromkeys(names, zero)
         for k in range(count):
             t, side, after, action = (
                 unroll.steps + k,
@@ -249,8 +251,16 @@ class Learner:
                 one_hot = nnf.one_hot(torch.from_numpy(action), 4).float()
                 afterstate = network.afterstate(latent, one_hot)
                 chance_logits, afterstate_value = network.predict_afterstate(afterstate)
-                code = torch.from_numpy(batch.codes[s, t])
-                latent, reward_logits = network.dynamics(afterstate, nnf.one_hot(code, network.codes).float())
+                if network.encoder is None:
+                    code = torch.from_numpy(batch.codes[s, t])
+                    code_one_hot = nnf.one_hot(code, network.codes).float()
+                else:
+                    following = torch.from_numpy(batch.observations[s, t + 1, after])
+                    code_one_hot, probabilities = network.encode(following)
+                    code = code_one_hot.argmax(-1).detach()
+                    commitment = commitment_loss(code_one_hot, probabilities).mean()
+                    parts["commitment"] = parts["commitment"] + commitment
+                latent, reward_logits = network.dynamics(afterstate, code_one_hot)
                 policy_logits, value_logits = network.predict(latent)
             parts["afterstate_value"] = (
                 parts["afterstate_value"]

@@ -149,8 +149,16 @@ def test_every_feature_profile_trains(
     assert CheckpointStore(tmp_path / "checkpoints").newest() is not None
 
 
-def test_a_learned_codebook_trains_too(small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path) -> None:
+def test_a_learned_codebook_trains_its_encoder(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
     model = small.model.model_copy(update={"chance": "codebook", "codebook_size": 8})
     trainer = trainer_of(small.model_copy(update={"model": model}), tmp_path, 2)
+    before = export_weights(trainer.network)
     trainer.run()
+    after = export_weights(trainer.network)
     assert trainer.counters.skipped_steps == 0
+    encoder = [name for name in before if name.startswith("encoder") and name.endswith("weight")]
+    assert encoder
+    for name in encoder:
+        assert not np.array_equal(before[name], after[name]), name
