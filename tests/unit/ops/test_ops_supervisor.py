@@ -204,7 +204,9 @@ def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path, deaf: b
         from swt_ops.processes import ProcessSpec
         from swt_ops.supervisor import Supervisor
         specs = [ProcessSpec(n, (sys.executable, "-c", {child!r}), dict(os.environ)) for n in "ab"]
-        supervisor = Supervisor(specs, SystemClock(), on_line=lambda name, line: print(line, flush=True))
+        # One write a line: two threads say them.
+        say = lambda name, line: os.write(1, (line + "\\n").encode())
+        supervisor = Supervisor(specs, SystemClock(), on_line=say)
         supervisor.start()
         threading.Event().wait()
         """
