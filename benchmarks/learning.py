@@ -145,16 +145,20 @@ def _seed(plan: _Plan, seed: int, directory: Path) -> tuple[SeedFigures, str | N
         raise ConfigError(ours.record.unavailable)
     agents, note = {"search": ours, "prior": replace(ours, kind="prior")}, None
     for peer in plan.peers:
-        record = _train("benchmarks.learning_peer", config, directory / peer, peer)
+        # Our run ends with a whole round, beyond the limit: a peer gets the same time, not less.
+        same_time = _updated(config, maximum_minutes=ours.record.elapsed_s / 60.0)
+        record = _train("benchmarks.learning_peer", same_time, directory / peer, peer)
         agents[peer] = _Agent("perceptron", directory / peer, record)
     if plan.plain:
-        training = config.training.model_copy(update={"algorithm": "plain"})
-        plain = config.model_copy(update={"training": training})
-        record = _train("benchmarks.learning_run", plain, directory / "plain")
+        record = _train("benchmarks.learning_run", _updated(config, algorithm="plain"), directory / "plain")
         note = record.unavailable
         if note is None:
             agents["plain"] = _Agent("search", directory / "plain", record)
     return _judged(plan, seed, config, agents), note
+
+
+def _updated(config: SWTConfig, **training: object) -> SWTConfig:
+    return config.model_copy(update={"training": config.training.model_copy(update=training)})
 
 
 def _judged(plan: _Plan, seed: int, config: SWTConfig, agents: Mapping[str, _Agent]) -> SeedFigures:
@@ -188,6 +192,7 @@ def _judged(plan: _Plan, seed: int, config: SWTConfig, agents: Mapping[str, _Age
         curves=curves,
         episodes=agents["search"].record.episodes,
         learner_sessions=agents["search"].record.learner_sessions,
+        training_s=agents["search"].record.elapsed_s,
     )
 
 

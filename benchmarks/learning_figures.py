@@ -40,6 +40,8 @@ class SeedFigures:
         disjoint: whether no two held-out sessions share a bar.
         curve_sessions: how many of the sessions, the first ones, the curves are measured on.
         results, curves: by agent: search, prior, ppo, dqn, plain; results also the best checkpoint.
+        episodes, learner_sessions: sessions that were searched, and that the learner saw.
+        training_s: how long our run and each peer's took.
     """
 
     seed: int
@@ -51,6 +53,7 @@ class SeedFigures:
     curves: Mapping[str, Curve]
     episodes: int
     learner_sessions: int
+    training_s: float
 
     def time_to_goal_s(self, agent: str) -> float | None:
         """Seconds to 90 % of the reference; infinite if never, None without such an agent or goal."""
@@ -73,6 +76,7 @@ def seed_figures(found: SeedFigures, limit_s: float) -> dict[str, Scalar]:
         "reference": found.reference_name,
         "episodes": found.episodes,
         "learner_sessions": found.learner_sessions,
+        "training_s": found.training_s,
     }
 
 

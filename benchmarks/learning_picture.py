@@ -29,6 +29,7 @@ def save_curves(stem: Path, market: str, found: Sequence[SeedFigures]) -> Path:
     """Write ``stem.csv`` (seed, agent, seconds, pips) and ``stem.png``; returns the picture's path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     with stem.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -49,6 +50,7 @@ def save_curves(stem: Path, market: str, found: Sequence[SeedFigures]) -> Path:
                 label=LABELS[agent] if i == 0 else None,
                 linewidth=1.8 if agent == "search" else 1.1,
                 alpha=0.85,
+                marker=".",
             )
         if one.reference is not None:
             pips = float(one.reference.pips[: one.curve_sessions].mean())
@@ -60,6 +62,8 @@ def save_curves(stem: Path, market: str, found: Sequence[SeedFigures]) -> Path:
                 label=one.reference_name if i == 0 else None,
             )
     axes.set_xscale("log")
+    for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        ticks(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     axes.set_xlabel("training time, s")
     axes.set_ylabel("pips per held-out session, after costs")
     axes.set_title(f"{market}: {len(found)} seed{'s' if len(found) > 1 else ''}")

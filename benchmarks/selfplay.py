@@ -2,8 +2,8 @@
 
 A stream of actor tasks, as the trainer submits them, runs on the worker pool; results go into a replay
 buffer as they come. The rate is that of the stream once every worker is at work. The network is the default
-one with random weights, so that searches branch, as patient as a learner starts; settings: ``workers`` (all cores), ``rounds`` (8 tasks a
-worker), and any ``section.key`` of the configuration.
+one with random weights, so that searches branch, and as patient as a learner starts. Settings: ``workers``
+(all cores), ``rounds`` (8 tasks a worker), ``profile``, and any ``section.key`` of the configuration.
 """
 
 from __future__ import annotations

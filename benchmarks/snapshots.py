@@ -43,11 +43,12 @@ class SnapshotWriter:
         self._due_s = first_s
         self._growth = growth
         self._count = 0
+        self._last_s: float | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     def offer(self, elapsed_s: float, weights: Callable[[], Weights], *, force: bool = False) -> bool:
-        """Take the weights if a snapshot is due (or ``force``); says whether it did."""
-        if elapsed_s < self._due_s and not force:
+        """Take the weights if a snapshot is due (or ``force``), once a moment; says whether it did."""
+        if elapsed_s == self._last_s or (elapsed_s < self._due_s and not force):
             return False
         while self._due_s <= elapsed_s:
             self._due_s *= self._growth
@@ -58,6 +59,7 @@ class SnapshotWriter:
         line = {"elapsed_s": elapsed_s, "file": name}
         append_jsonl(self._directory / _INDEX, line, durable=False)
         self._count += 1
+        self._last_s = elapsed_s
         return True
 
 

@@ -37,7 +37,9 @@ def bench(
     Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3 --json
     """
     from benchmarks.registry import DESCRIPTIONS, BenchmarkOptions, load_benchmark
+    from swt_core.logs import configure_logging
 
+    configure_logging(json=True, service="bench")  # to standard error: the output is the figures alone
     console = Console()
     table = Table(box=None, pad_edge=False, show_header=False)
     if not name:

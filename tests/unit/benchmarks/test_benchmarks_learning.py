@@ -68,6 +68,7 @@ def _seed(**pips: list[float]) -> SeedFigures:
         curves={"search": curve, "ppo": late},
         episodes=10,
         learner_sessions=20,
+        training_s=60.0,
     )
 
 

@@ -15,7 +15,8 @@ def test_snapshots_come_at_growing_distances_and_the_last_one_always(tmp_path: P
     offered = [float(s) for s in range(1, 20)]
     taken = [s for s in offered if writer.offer(s, lambda: {"w": np.array([1.0], np.float32)})]
     assert taken == [2.0, 4.0, 8.0, 16.0]
-    assert writer.offer(19.5, lambda: {"w": np.array([7.0], np.float32)}, force=True)
+    for expected in (True, False):
+        assert writer.offer(19.5, lambda: {"w": np.array([7.0], np.float32)}, force=True) is expected
     found = read_snapshots(tmp_path)
     assert [s.elapsed_s for s in found] == [2.0, 4.0, 8.0, 16.0, 19.5]
     assert load_file(found[-1].path)["w"].tolist() == [7.0]
