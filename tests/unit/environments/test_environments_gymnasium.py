@@ -50,5 +50,5 @@ def test_one_seed_is_one_episode(env: gymnasium.Env[np.ndarray, np.int64]) -> No
     again, same = env.reset(seed=7)
     np.testing.assert_array_equal(first, again)
     assert info["row"] == same["row"]
-    start, info = env.reset(options={"start_row": 700})
+    _, info = env.reset(options={"start_row": 700})
     assert info["row"] == 700
