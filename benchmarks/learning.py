@@ -39,6 +39,18 @@ from swt_core.state import read_json
 from swt_environments.dataset import load_dataset
 
 NAME: Final = "learning"
+SETTINGS: Final = (
+    "market",
+    "minutes",
+    "seeds",
+    "sessions",
+    "curve_sessions",
+    "peers",
+    "plain",
+    "base",
+    "profile",
+    "output",
+)
 Int64 = NDArray[np.int64]
 _log = get_logger(__name__)
 
@@ -116,7 +128,7 @@ def _plan(options: BenchmarkOptions) -> _Plan:
         base=settings.get("base", "regimes"),
         profile=settings.get("profile"),
         output=Path(settings.get("output", ".")),
-        overrides=tuple(f"{key}={value}" for key, value in settings.items() if "." in key),
+        overrides=tuple(options.overrides(*SETTINGS)),
     )
 
 

@@ -56,6 +56,20 @@ class BenchmarkOptions:
         except ValueError:
             raise ConfigError(f"benchmark setting {key}={text!r} is not a number") from None
 
+    def overrides(self, *known: str) -> list[str]:
+        """The settings with a dot in their key: values of the configuration, ``section.key=value``.
+
+        Raises:
+            ConfigError: another setting is none of ``known``.
+        """
+        unknown = sorted(key for key in self.settings if "." not in key and key not in known)
+        if unknown:
+            raise ConfigError(
+                f"no benchmark setting {unknown[0]!r}",
+                remedy=f"use {', '.join(known)}, or a section.key of the configuration",
+            )
+        return [f"{key}={value}" for key, value in self.settings.items() if "." in key]
+
 
 class Benchmark(Protocol):
     """What a benchmark module provides."""

@@ -44,7 +44,7 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     rounds = int(options.number("rounds", 3 if options.quick else 8))
     if workers < 1 or rounds < 1:
         raise ConfigError("workers and rounds are at least 1")
-    overrides = [f"{key}={value}" for key, value in options.settings.items() if "." in key]
+    overrides = options.overrides("workers", "rounds", "profile")
     config = load_config(None, options.settings.get("profile"), {}, overrides).config
     dataset, clock = load_dataset(config), SystemClock()
     with tempfile.TemporaryDirectory(prefix="swt-selfplay-") as directory:

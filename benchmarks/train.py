@@ -31,8 +31,7 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     from swt_training.metrics import METRICS_FILE
 
     minutes = options.number("minutes", 0.7 if options.quick else 2.0)
-    overrides = [f"{key}={value}" for key, value in options.settings.items() if "." in key]
-    settings = [f"training.maximum_minutes={minutes}", *overrides]
+    settings = [f"training.maximum_minutes={minutes}", *options.overrides("minutes", "profile")]
     config = load_config(None, options.settings.get("profile"), {}, settings).config
     with tempfile.TemporaryDirectory(prefix="swt-train-") as directory:
         workspace = Workspace(Path(directory))

@@ -51,6 +51,12 @@ def test_each_benchmark_is_listed_and_importable(name: str) -> None:
     assert name == load_benchmark(name).NAME
 
 
+@pytest.mark.parametrize("name", ["learning", "train", "selfplay"])
+def test_a_misspelt_setting_is_refused_before_anything_is_measured(name: str) -> None:
+    with pytest.raises(ConfigError, match="no benchmark setting 'sesions'"):
+        load_benchmark(name).run(BenchmarkOptions(settings={"sesions": "5", "training.actors": "1"}))
+
+
 def test_an_unknown_peer_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(ConfigError, match="no peer 'a2c'"):
         load_benchmark("learning").run(BenchmarkOptions(settings={"peers": "ppo,a2c"}))
