@@ -39,8 +39,6 @@ class RunCounters(StateRecord):
     boundaries_s: tuple[int, int]
     bars_sha256: str
     config_hash: str
-    best_sqn: float | None = Field(None, description="proven SQN of the best checkpoint")
-    best_pips_per_session: float | None = Field(None, description="of the best checkpoint, on selection")
 
 
 class _Generation(StateRecord):

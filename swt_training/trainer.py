@@ -29,8 +29,8 @@ from swt_core.logs import get_logger
 from swt_core.pool import WorkerPool
 from swt_core.process import ManagedProcess
 from swt_core.retention import RetentionRule, apply_retention
-from swt_core.state import StateDirectory
-from swt_core.statistics import trade_statistics
+from swt_core.state import StateDirectory, write_bytes
+from swt_core.statistics import RELIABLE_TRADES, trade_statistics
 from swt_core.workspace import Workspace
 from swt_environments.dataset import Dataset, load_dataset
 from swt_inference.rollout import RolloutResult
@@ -254,7 +254,7 @@ class Trainer:
         path = Path(self._scratch.name) / f"{name}_{self.counters.round}.safetensors"
         save_file(export_weights(self.network), path)
         for old in Path(self._scratch.name).glob(f"{name}_*.safetensors"):
-            if old != path and name == "actors":
+            if old != path:
                 old.unlink()
         return path
 
@@ -294,19 +294,21 @@ class Trainer:
             _log.error("checkpoint not written", error=str(error))
             return
         self.process.count(checkpoints=1)
-        counters = self.counters
-        if selection.better_than(counters.best_sqn, counters.best_pips_per_session):
+        if selection.better_than(*self._best_figures()):
             self.store.mark_best(ref)
             self.best = selection
-            self.counters = counters.model_copy(
-                update={
-                    "best_sqn": selection.proven_sqn,
-                    "best_pips_per_session": selection.pips_per_session,
-                }
-            )
-        self.state.file(LAST_EPISODE_FILE).write_text(f"{pending.counters.episodes}\n")
+        write_bytes(self.state.file(LAST_EPISODE_FILE), f"{pending.counters.episodes}\n".encode())
         self._report_selection(ref, selection)
         self._retain()
+
+    def _best_figures(self) -> tuple[float | None, float | None]:
+        """Proven SQN and pips per session of the store's best: the store remembers, over any crash."""
+        best = self.store.best()
+        if best is None:
+            return None, None
+        found = best.metadata
+        proven = found.trades >= RELIABLE_TRADES and found.sqn is not None and found.sqn > 0
+        return found.sqn if proven else None, found.extra["selection_pips_per_session"]
 
     def _retain(self) -> None:
         from swt_core.validation_queue import protected_by_validation

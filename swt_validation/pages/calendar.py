@@ -78,7 +78,7 @@ def _heat_map(figure: Figure, axes: Axes, data: PageData) -> None:
     )
     axes.set_yticks(np.arange(5) + 0.5, _WEEKDAYS)
     axes.invert_yaxis()
-    step = max(1, len(weeks) // 10)
+    step = max(1, -(-len(weeks) // 8))
     axes.set_xticks(np.arange(0, len(weeks), step) + 0.5, [day_text(w) for w in weeks[::step]], fontsize=7.5)
     axes.grid(visible=False)
     axes.set_title("Profit of each trading day")
