@@ -50,7 +50,7 @@ def main(config: SWTConfig, directory: Path) -> RunRecord:
 
     from swt_models.export import export_weights
     from swt_training.daemon import run_trainer
-    from swt_training.trainer import Progress
+    from swt_training.figures import Progress
 
     snapshots = SnapshotWriter(directory / SNAPSHOTS)
     last_s = 0.0

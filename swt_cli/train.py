@@ -38,7 +38,7 @@ def train(
     from swt_core.logs import configure_logging
     from swt_core.workspace import Workspace
     from swt_training.daemon import run_trainer
-    from swt_training.trainer import Progress as Round
+    from swt_training.figures import Progress as Round
 
     overrides = [*(overrides or []), *([f"training.maximum_minutes={minutes}"] if minutes else [])]
     config = configuration(config_dir, profile, overrides).config

@@ -30,7 +30,7 @@ from swt_live.practice.settings import PracticeSettings
 from swt_live.replay import replay_day
 from swt_live.trader_parts import START_FLAG
 from swt_training.daemon import run_trainer
-from swt_training.trainer import Progress as TrainingProgress
+from swt_training.figures import Progress as TrainingProgress
 from swt_validation.checkpoint_validation import (
     TRADES_FILE,
     MarketSource,

@@ -13,7 +13,8 @@ from swt_core.pool import LocalPool, default_workers
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
-from swt_training.trainer import Progress, Trainer
+from swt_training.figures import Progress
+from swt_training.trainer import Trainer
 
 
 def run_trainer(

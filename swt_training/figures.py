@@ -1,0 +1,88 @@
+"""A round's and a selection's figures, as every display shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from swt_core.position import ACTION_NAMES
+from swt_core.statistics import trade_statistics
+from swt_inference.rollout import RolloutResult
+from swt_models.export import Weights
+from swt_training.learner import Learner, LossParts
+from swt_training.replay import ReplayStatistics
+from swt_training.selection import Selection
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a watcher of a run sees after each round; ``weights`` copies those that the round ended with."""
+
+    episodes: int
+    learner_sessions: int
+    elapsed_s: float
+    round_pips: float
+    expected_pips: float
+    best: Selection | None
+    weights: Callable[[], Weights]
+
+
+@dataclass(frozen=True)
+class RoundTimes:
+    """Learner steps and actors run side by side; then the learner waits for the actors."""
+
+    learning_s: float
+    acting_s: float
+    waiting_s: float
+    elapsed_s: float
+
+
+def round_figures(
+    results: Sequence[RolloutResult],
+    losses: Sequence[LossParts],
+    learner: Learner,
+    held: ReplayStatistics,
+    times: RoundTimes,
+) -> dict[str, float]:
+    """Figures of one round, named ``area/figure``."""
+    pips = np.concatenate([r.episode_pips for r in results])
+    counts = np.sum([r.action_counts for r in results], axis=0)
+    trades = trade_statistics(np.concatenate([r.trade_pips for r in results]))
+    mean = {name: float(np.mean([p.as_dict()[name] for p in losses])) for name in losses[0].as_dict()}
+    elapsed_s = max(times.elapsed_s, 1e-9)
+    figures = {f"Loss/{name}": value for name, value in mean.items()}
+    figures |= {
+        "Performance/self_play_pips": float(pips.mean()),
+        "Performance/expectancy_pips": trades.expectancy_pips or 0.0,
+        "Performance/win_rate": trades.win_rate or 0.0,
+        "Performance/trades_per_session": trades.trades / max(1, len(pips)),
+        "Training/episodes_per_s": len(pips) / elapsed_s,
+        "Training/learner_sessions": float(learner.sessions_seen),
+        "Training/learner_steps_per_s": len(losses) / elapsed_s,
+        "Training/round_s": times.elapsed_s,
+        "Training/learning_share": times.learning_s / elapsed_s,
+        "Training/acting_share": times.acting_s / elapsed_s,
+        "Training/waiting_share": times.waiting_s / elapsed_s,
+        "Training/learning_rate": learner.learning_rate(),
+        "Training/skipped_steps": float(learner.skipped_steps),
+        "Training/buffer_sessions": float(held.sessions),
+        "Training/buffer_trading_share": held.trading_share,
+    }
+    return figures | {
+        f"Actions/{name}": float(counts[i] / counts.sum()) for i, name in enumerate(ACTION_NAMES)
+    }
+
+
+def selection_figures(selection: Selection) -> dict[str, float]:
+    """Figures of one selection."""
+    found = selection.statistics
+    return {
+        "Selection/pips_per_session": selection.pips_per_session,
+        "Selection/trades_per_session": selection.trades_per_session,
+        "Selection/expectancy_pips": found.expectancy_pips or 0.0,
+        "Selection/sqn": found.sqn.value or 0.0,
+        "Selection/win_rate": found.win_rate or 0.0,
+        "Selection/confidence": selection.mean_confidence,
+    }

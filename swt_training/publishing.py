@@ -1,0 +1,137 @@
+"""From weights to a published checkpoint: selection beside the run, then file, best and retention."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from swt_core.checkpoints import CheckpointStore
+from swt_core.clock import Clock
+from swt_core.config import SWTConfig
+from swt_core.errors import StateError
+from swt_core.logs import get_logger
+from swt_core.process import ManagedProcess
+from swt_core.retention import RetentionRule, apply_retention
+from swt_core.state import StateDirectory, write_bytes
+from swt_core.statistics import RELIABLE_TRADES
+from swt_core.validation_queue import protected_by_validation
+from swt_core.workspace import Workspace
+from swt_environments.dataset import Dataset
+from swt_inference.rollout import RolloutResult
+from swt_models.export import Weights, export_weights
+from swt_models.networks import StochasticMuZeroNetwork
+from swt_training.figures import selection_figures
+from swt_training.metadata import checkpoint_metadata
+from swt_training.metrics import TrainingMetrics
+from swt_training.resume import RunCounters
+from swt_training.selection import BackgroundPlay, Selection, summarise
+from swt_training.selfplay import PlayTask
+
+_log = get_logger(__name__)
+LAST_EPISODE_FILE = "last_episode.txt"
+
+
+@dataclass(frozen=True)
+class _Pending:
+    future: Future[list[RolloutResult]]
+    weights: Weights
+    counters: RunCounters
+
+
+class Publisher:
+    """Publishes checkpoints of one run, one selection at a time.
+
+    Nothing here reaches back into what is learned: it only reads exported weights, so its pace may depend
+    on the clock.
+
+    Attributes:
+        best: figures of the best checkpoint of this start, if there was one.
+    """
+
+    def __init__(
+        self,
+        config: SWTConfig,
+        workspace: Workspace,
+        clock: Clock,
+        process: ManagedProcess,
+        dataset: Dataset,
+        selector: BackgroundPlay,
+        metrics: TrainingMetrics,
+        episodes: int,
+    ) -> None:
+        self._config, self._workspace, self._clock = config, workspace, clock
+        self._process, self._dataset = process, dataset
+        self._selector, self._metrics = selector, metrics
+        self._store = CheckpointStore(workspace.checkpoints)
+        self._state = StateDirectory(workspace.training_state)
+        self._pending: _Pending | None = None
+        self._last_s = clock.monotonic_s()
+        self._last_episode = episodes
+        self.best: Selection | None = None
+
+    def due(self, episodes: int) -> bool:
+        """Whether a new checkpoint should be selected now."""
+        training = self._config.training
+        return (
+            self._pending is None
+            and episodes - self._last_episode >= training.checkpoint_every_episodes
+            and self._clock.monotonic_s() - self._last_s >= training.checkpoint_minimum_seconds
+        )
+
+    def start(self, network: StochasticMuZeroNetwork, counters: RunCounters, task: PlayTask) -> None:
+        """Begin the selection of the network's present weights."""
+        self._last_s, self._last_episode = self._clock.monotonic_s(), counters.episodes
+        self._pending = _Pending(self._selector.submit([task]), export_weights(network), counters)
+
+    def is_new(self, episodes: int) -> bool:
+        """Whether anything was played since the last selection."""
+        return episodes > self._last_episode
+
+    def publish(self, network: StochasticMuZeroNetwork, *, wait: bool) -> None:
+        """Once the selection is known: write the checkpoint with its figures, and name it best if it is."""
+        pending = self._pending
+        if pending is None or not (wait or pending.future.done()):
+            return
+        self._pending = None
+        selection = summarise(pending.future.result()[0])
+        now_s = self._clock.time_s()
+        metadata = checkpoint_metadata(
+            self._config, self._dataset, network, pending.counters, selection, now_s
+        )
+        try:
+            ref = self._store.save(pending.weights, metadata)
+        except StateError as error:
+            # A full disk must not end the run: the last good checkpoint stays, and an alarm is raised.
+            _log.error("checkpoint not written", error=str(error))
+            return
+        self._process.count(checkpoints=1)
+        if selection.better_than(*self._best_figures()):
+            self._store.mark_best(ref)
+            self.best = selection
+        write_bytes(self._state.file(LAST_EPISODE_FILE), f"{pending.counters.episodes}\n".encode())
+        self._metrics.write(pending.counters.episodes, now_s, selection_figures(selection))
+        _log.info(
+            "checkpoint",
+            name=ref.name,
+            sqn=selection.statistics.sqn.value,
+            pips=selection.pips_per_session,
+        )
+        self._retain(now_s)
+
+    def _best_figures(self) -> tuple[float | None, float | None]:
+        """Proven SQN and pips per session of the store's best: the store remembers, over any crash."""
+        best = self._store.best()
+        if best is None:
+            return None, None
+        found = best.metadata
+        proven = found.trades >= RELIABLE_TRADES and found.sqn is not None and found.sqn > 0
+        return found.sqn if proven else None, found.extra["selection_pips_per_session"]
+
+    def _retain(self, now_s: float) -> None:
+        try:
+            protected = protected_by_validation(self._workspace.validation_state, now_s)
+        except StateError as error:
+            _log.warning("nothing is deleted: the validator's state is unreadable", error=str(error))
+            return
+        rule = RetentionRule(keep_last=self._config.training.keep_last_checkpoints)
+        apply_retention(self._store, rule, protected=protected)
