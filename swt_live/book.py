@@ -4,11 +4,15 @@ The row after an entry is a pure function of the fill and of the bars that close
 the fill with the opposite price at the fill, then for each bar carry, mark at its executable close, one
 bar more: exactly what the environment does for a fill at the open. A corrected bar therefore recomputes
 the row, and so does a restart.
+
+Financing follows the trading days of fills and bars: what is held over 17:00 New York pays for the days
+that passed, also when it is closed at the next open; an entry filled after 17:00 pays nothing for them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +63,16 @@ class BookState(BaseModel):
 
 @dataclass(frozen=True)
 class Mark:
-    """A closed bar as far as a position is concerned: executable closes and financing days before it."""
+    """A closed bar as far as a position is concerned: its executable closes."""
 
     time_s: int
     bid_close: int
     ask_close: int
-    rollovers: int
+
+    @cached_property
+    def day(self) -> int:
+        """The trading day of the bar."""
+        return int(trading_day(self.time_s))
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class PositionBook:
         self._carry = (trading.financing_long_pips_per_day, trading.financing_short_pips_per_day)
         self._holding: Holding | None = None
         self._marks: list[Mark] = []
+        self._financed_day = 0  # the trading day up to which the row has paid financing
         self.row: Float64 = np.zeros(POSITION_FIELDS)
 
     @property
@@ -203,6 +212,7 @@ class PositionBook:
         holding = self._holding
         assert holding is not None
         row = self.row.copy()
+        row[CARRY] += self._financing_pips(int(trading_day(time_s)))
         mark_nb(row, float(price), self._points_per_pip)
         entry_spread = abs(holding.entry_points - holding.entry_opposite_points)
         result = TradeResult(
@@ -239,15 +249,16 @@ class PositionBook:
             self._holding.entry_opposite_points,
             self._points_per_pip,
         )
+        self._financed_day = int(trading_day(self._holding.entry_time_s))
         for mark in self._marks:
             self._apply(mark)
 
+    def _financing_pips(self, day: int) -> float:
+        """What the rollovers up to ``day`` still cost."""
+        return max(0, day - self._financed_day) * self._carry[0 if self.side > 0 else 1]
+
     def _apply(self, mark: Mark) -> None:
-        self.row[CARRY] += mark.rollovers * self._carry[0 if self.side > 0 else 1]
+        self.row[CARRY] += self._financing_pips(mark.day)
+        self._financed_day = max(self._financed_day, mark.day)
         mark_nb(self.row, float(mark.bid_close if self.side > 0 else mark.ask_close), self._points_per_pip)
         self.row[BARS] += 1.0
-
-
-def rollovers_between(previous_bar_s: int, bar_s: int) -> int:
-    """How many 17:00 New York rollovers lie between two consecutive bars."""
-    return int(trading_day(bar_s) - trading_day(previous_bar_s))

@@ -9,7 +9,7 @@ from swt_core.calendar import DAY_S, MINUTE_S
 from swt_core.instruments import Instrument
 from swt_data.bars import Bars
 from swt_data.queue import Bar, BarQueue
-from swt_live.book import BookState, Mark, PositionBook, rollovers_between
+from swt_live.book import BookState, Mark, PositionBook
 from swt_live.journal import Journal
 from swt_live.journal_records import BarRecord
 
@@ -58,12 +58,10 @@ class LiveWindow:
         holding = None if state is None else state.holding
         entry_s = None if holding is None else int(holding.entry_time_s) // MINUTE_S * MINUTE_S
         known = self._journal.bars(start_s if entry_s is None else min(start_s, entry_s - DAY_S))
-        marks: list[Mark] = []
-        for previous, bar in zip([None, *known], known, strict=False):
+        for bar in known:
             self._push(bar)
-            marks.append(_mark(bar, bar.time_s if previous is None else previous.time_s))
         if state is not None:
-            self._book.restore(state, marks)
+            self._book.restore(state, [_mark(bar) for bar in known])
         if known:
             return known[-1].time_s + MINUTE_S
         return start_s if entry_s is None else min(start_s, entry_s)
@@ -74,10 +72,9 @@ class LiveWindow:
             for bar in bars:
                 if bar.time_s <= self._last_s:
                     continue
-                previous_s = self._last_s or bar.time_s
                 self._journal.record_bar(bar)
                 self._push(bar)
-                self._book.mark(_mark(bar, previous_s))
+                self._book.mark(_mark(bar))
 
     def compare(self, candle: BarRecord) -> bool:
         """Let a candle correct a bar, or add one the stream did not bring; True when a close changed."""
@@ -94,7 +91,7 @@ class LiveWindow:
             if known is None:
                 self.corrections.missing += 1
                 self._recent = dict(sorted(self._recent.items()))
-                self._book.mark(_mark(candle, candle.time_s))
+                self._book.mark(_mark(candle))
                 return True
             self.corrections.bars_differ += 1
             closes_differ = _closes(known) != _closes(candle)
@@ -137,9 +134,8 @@ def _closes(bar: BarRecord) -> tuple[int, int]:
     return (bar.close_hp - bar.spread_close) // 2, (bar.close_hp + bar.spread_close) // 2
 
 
-def _mark(bar: BarRecord, previous_s: int) -> Mark:
-    bid_close, ask_close = _closes(bar)
-    return Mark(bar.time_s, bid_close, ask_close, rollovers_between(previous_s, bar.time_s))
+def _mark(bar: BarRecord) -> Mark:
+    return Mark(bar.time_s, *_closes(bar))
 
 
 def _prices(bar: BarRecord) -> tuple[int, ...]:
