@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from benchmarks.snapshots import SnapshotWriter
+from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import SystemClock
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError
@@ -52,6 +53,7 @@ def main(config: SWTConfig, directory: Path) -> RunRecord:
     from swt_training.daemon import run_trainer
     from swt_training.figures import Progress
 
+    workspace = Workspace(directory / "workspace")
     snapshots = SnapshotWriter(directory / SNAPSHOTS)
     last_s = 0.0
 
@@ -61,14 +63,15 @@ def main(config: SWTConfig, directory: Path) -> RunRecord:
         snapshots.offer(now.elapsed_s, now.weights)
 
     try:
-        trainer = run_trainer(config, Workspace(directory / "workspace"), SystemClock(), on_progress=watch)
+        trainer = run_trainer(config, workspace, SystemClock(), on_progress=watch)
     except ConfigError as error:
         record = RunRecord(unavailable=str(error))
     else:
         snapshots.offer(last_s, lambda: export_weights(trainer.network), force=True)
-        best = trainer.store.best()
+        store = CheckpointStore(workspace.checkpoints)
+        best = store.best()
         if best is not None:
-            save_file(trainer.store.load(best)[0], directory / BEST_FILE)
+            save_file(store.load(best)[0], directory / BEST_FILE)
         counters = trainer.counters
         record = RunRecord(
             elapsed_s=last_s,
