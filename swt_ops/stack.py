@@ -95,6 +95,7 @@ def build_stack(
 
     specs, notes, token = [], [note], None
     if environment == "embedded":
+        live_sets += _pace(loaded, options)
         token = _embedded_token(loaded, environ)
         port = options.practice_port or free_port()
         url = f"http://127.0.0.1:{port}"
@@ -118,6 +119,27 @@ def build_stack(
         ProcessSpec(live.name, live.command + sets, live.environ, live.stop_seconds, live.stop_stage)
     )
     return Stack(tuple(specs), tuple(notes), url, token)
+
+
+def _pace(loaded: LoadedConfig, options: StackOptions) -> list[str]:
+    """Intervals that are market seconds to the trader, chosen so that they suit the wall clock.
+
+    At 60 market seconds a second a look at the flags each market second would be 60 round trips, and ten
+    market seconds without a price no more than a hiccup. What the person set stays.
+    """
+    speed = {"real_time": 1.0, "accelerated": max(1.0, options.practice_speed), "lockstep": 60.0}
+    pace = speed[options.practice_mode]
+    fitting = {
+        "live.flag_poll_seconds": min(60.0, pace),
+        "live.stale_after_seconds": max(10.0, 2.0 * pace),
+        "live.status_seconds": 10.0 * pace,
+    }
+    return [f"{key}={value:g}" for key, value in fitting.items() if not _by_person(loaded.origins.get(key))]
+
+
+def _by_person(origin: str | None) -> bool:
+    """Whether a value comes from the environment or the command line, rather than from a file."""
+    return origin is not None and origin.startswith(("environment ", "command line "))
 
 
 def broker_environment(

@@ -85,16 +85,16 @@ def open_practice(
         # What happened while nobody served: prices, financing, closeouts.
         server.exchange.advance(clock.time_s())
         keeper.save(server.exchange)
-    server.beat = lambda: _beat(server, directory, clock)
+    server.beat = lambda status: _beat(status, server, directory, clock)
     return Opened(server, source, len(bars), resumed)
 
 
-def _beat(server: PracticeServer, directory: StateDirectory, clock: Clock) -> None:
+def _beat(status: str, server: PracticeServer, directory: StateDirectory, clock: Clock) -> None:
     exchange = server.exchange
     ended = ", the recording has ended" if exchange.market.ended else ""
     directory.beat(
         clock,
-        f"serving, market time {iso_utc(exchange.now_s)}{ended}",
+        f"{status}: market time {iso_utc(exchange.now_s)}{ended}",
         {
             "market_time_s": exchange.now_s,
             "transactions": float(exchange.account.log.last_id),

@@ -48,7 +48,7 @@ class PracticeServer:
         recording: what a new kept account trades.
 
     Attributes:
-        beat: called every few seconds while it serves.
+        beat: called with "serving" every few seconds, and with "stopped" at the end.
         app: the ASGI application, for uvicorn or for `swt_broker.asgi.StreamingASGITransport`.
     """
 
@@ -68,7 +68,7 @@ class PracticeServer:
         self.faults = faults or FaultPlan()
         self.exchange = Exchange(bars, settings, start_s, self.faults)
         self.clock = ClockDriver(self.exchange)
-        self.beat: Callable[[], None] | None = None
+        self.beat: Callable[[str], None] = lambda _: None
         self.keeper = keeper
         if keeper is not None and recording is not None:
             keeper.attach(self.exchange, recording)
@@ -126,10 +126,11 @@ class PracticeServer:
             beating.cancel()
             with suppress(asyncio.CancelledError):
                 await beating
+            self.beat("stopped")
 
     async def _heartbeat(self) -> None:
-        while self.beat is not None:
-            self.beat()
+        while True:
+            self.beat("serving")
             await asyncio.sleep(_HEARTBEAT_S)
 
     @asynccontextmanager

@@ -85,3 +85,14 @@ def test_all_processes_get_the_same_configuration() -> None:
     )
     with pytest.raises(ConfigError, match="decided by"):
         configuration_arguments(None, None, ("live.broker_url=http://elsewhere",))
+
+
+@pytest.mark.parametrize(("mode", "status_s"), [("real_time", "10"), ("accelerated", "600")])
+def test_the_traders_intervals_suit_the_pace_of_its_market(tmp_path: Path, mode: str, status_s: str) -> None:
+    config = loaded(profile="demo")
+    options = StackOptions(practice_mode=mode)  # type: ignore[arg-type]
+    command = build_stack(config, Workspace(tmp_path), options, {}).specs[-1].command
+    assert f"live.status_seconds={status_s}" in command
+    config = loaded("live.status_seconds=7", profile="demo")
+    command = build_stack(config, Workspace(tmp_path), options, {}).specs[-1].command
+    assert not [part for part in command if part.startswith("live.status_seconds=")]
