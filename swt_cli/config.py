@@ -103,6 +103,17 @@ def check(
     typer.echo(f"{loaded.config_dir}{on_top}: valid{locked_text}")
 
 
+@app.command()
+def docs() -> None:
+    """Print every key with its default, what is allowed and what it means, as Markdown.
+
+    Examples: swt config docs; swt config docs > docs/configuration.md
+    """
+    from swt_core.config.page import configuration_page
+
+    typer.echo(configuration_page(), nl=False)
+
+
 def _values(loaded: LoadedConfig, section: str) -> dict[str, object]:
     from swt_core.config.loading import leaves
 
