@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from swt_core import state
 from swt_core.clock import Clock, iso_utc
@@ -24,52 +23,9 @@ from swt_core.errors import DataError
 from swt_core.instruments import Instrument
 from swt_data.bars import Bars, Int64, concatenate
 from swt_data.files import read_bars, write_bars
+from swt_data.manifest import Manifest, Part, Provenance, Span, continued, with_span
 
 OnConflict = Literal["refuse", "keep", "replace"]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Part(_Record):
-    """One month of bars in one file that never changes."""
-
-    file: str = Field(description="file name in the store")
-    month: str = Field(description="UTC month, YYYY-MM")
-    sha256: str = Field(description="hash of the file")
-    bars: int = Field(ge=1, description="bars in it")
-    first_s: int = Field(description="open of its first bar, UTC epoch seconds")
-    last_s: int = Field(description="open of its last bar, UTC epoch seconds")
-
-
-class Provenance(_Record):
-    """Where bars came from."""
-
-    source: str = Field(description="publisher, broker or file name")
-    format: str = Field(description="layout that was read")
-    timezone: str = Field("UTC", description="time zone of the source's stamps")
-    timezone_evidence: str = Field("", description="what the time zone was settled by")
-    sha256: str = Field("", description="hash of the source file; empty for a download")
-    bars: int = Field(ge=0, description="bars it gave")
-    first_s: int = Field(description="open of the first, UTC epoch seconds")
-    last_s: int = Field(description="open of the last, UTC epoch seconds")
-    added_s: float = Field(description="when it was added, UTC epoch seconds")
-
-
-class Manifest(_Record):
-    """What the store holds."""
-
-    schema_version: int = Field(1, ge=1, description="version of this layout")
-    instrument: str = Field(description="pair, as OANDA names it")
-    spread_recorded: bool = Field(description="whether bid and ask were recorded")
-    parts: tuple[Part, ...] = Field(description="the series, in order of time")
-    previous_files: tuple[str, ...] = Field((), description="parts of the manifest before, kept for readers")
-    sources: tuple[Provenance, ...] = Field(description="everything that was ever added")
-
-    @property
-    def bars(self) -> int:
-        return sum(part.bars for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -108,6 +64,17 @@ class BarStore:
             DataError: the store is empty in this span, or a part is absent or not what the manifest says.
         """
         manifest = self.manifest()
+        try:
+            return self._read(manifest, spread_pips, start_s, end_s)
+        except DataError:
+            # A writer may have moved on twice since, and swept parts that this manifest names.
+            if (newer := self.manifest()) == manifest:
+                raise
+            return self._read(newer, spread_pips, start_s, end_s)
+
+    def _read(
+        self, manifest: Manifest | None, spread_pips: float, start_s: float | None, end_s: float | None
+    ) -> Bars:
         low, high = float("-inf") if start_s is None else start_s, float("inf") if end_s is None else end_s
         parts = [p for p in (manifest.parts if manifest else ()) if p.last_s >= low and p.first_s < high]
         bars = [self._read_part(part, spread_pips).between(low, high) for part in parts]
@@ -119,26 +86,33 @@ class BarStore:
         return concatenate(bars)
 
     def add(
-        self, bars: Bars, provenance: Provenance | Sequence[Provenance], on_conflict: OnConflict = "refuse"
+        self,
+        bars: Bars,
+        provenance: Provenance | Sequence[Provenance],
+        on_conflict: OnConflict = "refuse",
+        downloaded: Span | None = None,
     ) -> Added:
         """Merge ``bars`` into the series; the same bar twice is one.
 
         Args:
             on_conflict: what to do where a different bar of the same minute is stored already.
+            downloaded: minutes that these bars answer in full: noted together with the bars, by the same
+                atomic write. Then there may be no bars at all.
 
         Raises:
             DataError: bars are of another pair, unsorted or duplicated, mix recorded with assumed spreads,
                 or differ from stored ones under ``refuse``. Nothing is stored then.
             StateError: another process is writing here.
         """
+        given = (provenance,) if isinstance(provenance, Provenance) else tuple(provenance)
         with state.StateDirectory(self.directory).writer():
-            return self._add(bars, provenance, on_conflict)
+            return self._add(bars, given, on_conflict, downloaded)
 
     def _add(
-        self, bars: Bars, provenance: Provenance | Sequence[Provenance], on_conflict: OnConflict
+        self, bars: Bars, given: tuple[Provenance, ...], on_conflict: OnConflict, downloaded: Span | None
     ) -> Added:
         manifest = self.manifest()
-        self._require_compatible(bars, manifest)
+        self._require_compatible(bars, manifest, may_be_empty=downloaded is not None)
         known = {part.month: part for part in (manifest.parts if manifest else ())}
         fresh: dict[str, Bars] = {}
         new = unchanged = replaced = 0
@@ -153,8 +127,12 @@ class BarStore:
         parts = dict(known)
         for month, merged in fresh.items():
             parts[month] = self._write_part(month, merged)
-        given = [provenance] if isinstance(provenance, Provenance) else list(provenance)
-        sources = (*(manifest.sources if manifest else ()), *given)
+        sources, spans = (manifest.sources, manifest.downloaded) if manifest else ((), ())
+        if downloaded is not None:
+            spans = with_span(spans, downloaded)
+            sources = continued(sources, given) if len(bars) else sources
+        else:
+            sources = (*sources, *given)
         state.write_json(
             self._current,
             Manifest(
@@ -164,23 +142,24 @@ class BarStore:
                 parts=tuple(parts[month] for month in sorted(parts)),
                 previous_files=tuple(part.file for part in known.values()),
                 sources=sources,
+                downloaded=spans,
             ),
         )
         self._sweep()
         return Added(new, unchanged, replaced, tuple(sorted(fresh)))
 
-    def _require_compatible(self, bars: Bars, manifest: Manifest | None) -> None:
+    def _require_compatible(self, bars: Bars, manifest: Manifest | None, *, may_be_empty: bool) -> None:
         if bars.instrument.name != self.instrument.name:
             raise DataError(
                 f"bars of {bars.instrument.name} do not belong into the store of {self.instrument.name}",
                 remedy="open the store of their own pair",
             )
-        if not len(bars) or np.any(np.diff(bars.time_s) <= 0):
+        if not (len(bars) or may_be_empty) or np.any(np.diff(bars.time_s) <= 0):
             raise DataError(
                 "bars to store must be present, sorted and without duplicates",
                 remedy="see `swt data check` on the file",
             )
-        if manifest is not None and manifest.spread_recorded != bars.spread_recorded:
+        if manifest is not None and manifest.parts and manifest.spread_recorded != bars.spread_recorded:
             have, got = ("recorded", "assumed") if manifest.spread_recorded else ("assumed", "recorded")
             raise DataError(
                 f"{self.directory} holds bars with {have} spreads, these have {got} ones",
@@ -239,6 +218,8 @@ _ASSUMED_PIPS = 4.0
 
 
 def _by_month(bars: Bars) -> Iterator[tuple[str, Bars]]:
+    if not len(bars):
+        return
     months = bars.time_s.astype("datetime64[s]").astype("datetime64[M]")
     edges = np.flatnonzero(np.diff(months.astype(np.int64), prepend=-(10**9)))
     for low, high in zip(edges, np.append(edges[1:], len(bars)), strict=True):

@@ -20,7 +20,7 @@ from swt_data.importing.documents import is_lean_zip, only_table_in, read_bi5, r
 from swt_data.importing.series import Int64, RawSeries, Side
 from swt_data.importing.tables import read_table, recognise_table
 from swt_data.importing.zones import SettledZone, StampZone, settle_zone
-from swt_data.store import Provenance
+from swt_data.manifest import Provenance
 
 _US = 1_000_000
 

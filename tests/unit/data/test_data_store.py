@@ -13,7 +13,8 @@ from swt_core.errors import DataError
 from swt_core.instruments import instrument
 from swt_data import store as store_module
 from swt_data.bars import Bars
-from swt_data.store import BarStore, Provenance
+from swt_data.manifest import Provenance
+from swt_data.store import BarStore
 from swt_data.synthetic import synthetic_bars
 
 GBP_JPY = instrument("GBP_JPY")
