@@ -190,7 +190,9 @@ def identical_visits() -> float:
     for seed in range(mctx_oracle.SEEDS):
         game = mctx_oracle.case(seed)
         for simulations in mctx_oracle.SIMULATIONS:
-            config = SearchConfig(simulations=simulations, discount=mctx_oracle.DISCOUNT)
+            config = SearchConfig(
+                simulations=simulations, discount=mctx_oracle.DISCOUNT, minimum_value_range_pips=0.0
+            )
             search = StandardSearch(config, rule=no_rule(mctx_oracle.ACTIONS))
             found = search(TableEvaluator(game.tables), game.roots, game.masks)
             wanted = mctx_oracle.stochastic(game, simulations)

@@ -81,6 +81,9 @@ class SearchConfig(_Section):
     c_puct: float = Field(1.25, gt=0, description="pUCT's first constant")
     pb_c_base: float = Field(19_652.0, gt=0, description="pUCT's second constant")
     temperature: float = Field(1.0, ge=0, description="visit temperature of evaluation diagnostics")
+    minimum_value_range_pips: float = Field(
+        16.0, ge=0, description="smallest range values are scaled to in pUCT, pips; 0: plain MuZero"
+    )
     gumbel_considered: int = Field(4, ge=2, le=4, description="actions considered by Gumbel search")
 
 

@@ -62,7 +62,7 @@ class GumbelSearch:
             root.values,
             masks,
             self.rule,
-            Choice(GUMBEL, config.c_puct, config.pb_c_base, gumbel, table),
+            Choice(GUMBEL, config.c_puct, config.pb_c_base, 0.0, gumbel, table),
             no_reuse(len(masks)),
             config.simulations,
             config.discount,

@@ -9,11 +9,14 @@ from swt_inference.search.tree import UNVISITED, Tree
 
 
 @nb.njit(cache=True)
-def puct_nb(tree: Tree, b: int, node: int, actions: int, c_puct: float, base: float) -> int:
+def puct_nb(
+    tree: Tree, b: int, node: int, actions: int, c_puct: float, base: float, minimum_range: float
+) -> int:
     """argmax of Q scaled to the node's own value and its visited children's, plus the pUCT bonus.
 
     An unvisited action has scaled Q 0 (Schrittwieser et al. 2020, appendix B; mctx
-    ``qtransform_by_parent_and_siblings``).
+    ``qtransform_by_parent_and_siblings``). With a ``minimum_range`` (pips) differences smaller than it are
+    not blown up to the whole scale: a model that hardly tells actions apart leaves the prior its say.
     """
     own = tree.values[b, node]
     low, high = own, own
@@ -22,7 +25,7 @@ def puct_nb(tree: Tree, b: int, node: int, actions: int, c_puct: float, base: fl
         if child != UNVISITED:
             q = tree.rewards[b, child] + tree.discounts[b, child] * tree.values[b, child]
             low, high = min(low, q), max(high, q)
-    spread = max(high - low, np.float32(1e-8))
+    spread = max(high - low, np.float32(minimum_range), np.float32(1e-8))
     visits = np.float32(tree.visits[b, node])
     bonus = np.float32(c_puct) + np.log((visits + np.float32(base) + np.float32(1.0)) / np.float32(base))
     scale = np.sqrt(visits) * bonus

@@ -32,6 +32,7 @@ class Choice(NamedTuple):
     mode: int
     c_puct: float
     base: float
+    minimum_range: float
     gumbel: Float32
     table: Int32
 
@@ -75,7 +76,8 @@ def no_reuse(batch: int) -> Reuse:
 def puct_choice(config: SearchConfig, batch: int, actions: int) -> Choice:
     """The choice rule of standard search."""
     empty = np.zeros((1, 1), np.int32)
-    return Choice(PUCT, config.c_puct, config.pb_c_base, np.zeros((batch, actions), np.float32), empty)
+    noise = np.zeros((batch, actions), np.float32)
+    return Choice(PUCT, config.c_puct, config.pb_c_base, config.minimum_value_range_pips, noise, empty)
 
 
 def run_simulations(
@@ -170,7 +172,7 @@ def _select_nb(
                 edge = chance_nb(tree, b, node, codes)
                 known = depth == 1 and tree.edges[b, node] == reuse.actions[b] and edge == reuse.codes[b]
             elif choice.mode == PUCT:
-                edge = puct_nb(tree, b, node, actions, choice.c_puct, choice.base)
+                edge = puct_nb(tree, b, node, actions, choice.c_puct, choice.base, choice.minimum_range)
             elif depth == 0:
                 edge = gumbel_rules.root_nb(tree, b, choice.gumbel[b], choice.table, scaled)
             else:

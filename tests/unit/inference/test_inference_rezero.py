@@ -34,7 +34,7 @@ def played(seed: int, tables: Tables) -> Trajectories:
 
 def test_without_reuse_reanalysis_is_plain_search() -> None:
     tables = random_tables(0, 128, ACTIONS, CODES)
-    search = StandardSearch(SearchConfig(simulations=25), rule=no_rule(ACTIONS))
+    search = StandardSearch(SearchConfig(simulations=25, minimum_value_range_pips=0.0), rule=no_rule(ACTIONS))
     evaluator = TableEvaluator(tables)
     trajectories = played(1, tables)
     for step, found in enumerate(reanalyse(search, evaluator, trajectories, reuse=False)):
@@ -46,7 +46,7 @@ def test_without_reuse_reanalysis_is_plain_search() -> None:
 
 def test_with_reuse_the_last_step_is_plain_and_earlier_ones_save_evaluations() -> None:
     tables = random_tables(0, 128, ACTIONS, CODES)
-    search = StandardSearch(SearchConfig(simulations=50), rule=no_rule(ACTIONS))
+    search = StandardSearch(SearchConfig(simulations=50, minimum_value_range_pips=0.0), rule=no_rule(ACTIONS))
     results = reanalyse(search, TableEvaluator(tables), played(1, tables))
     assert results[-1].reused.sum() == 0
     assert sum(int(found.reused.sum()) for found in results[:-1]) > 0
@@ -75,7 +75,9 @@ def coin_toss() -> Tables:
 @pytest.mark.parametrize("realised", [0, 1])
 def test_a_realised_win_or_loss_does_not_colour_the_action_that_was_taken(realised: int) -> None:
     tables = coin_toss()
-    search = StandardSearch(SearchConfig(simulations=200, discount=1.0), rule=no_rule(2))
+    search = StandardSearch(
+        SearchConfig(simulations=200, discount=1.0, minimum_value_range_pips=0.0), rule=no_rule(2)
+    )
     reuse = Reuse(
         np.array([1], np.int32),
         np.array([realised], np.int32),
@@ -92,7 +94,9 @@ def test_a_realised_win_or_loss_does_not_colour_the_action_that_was_taken(realis
 def test_a_known_state_is_weighed_by_its_probability_and_brings_its_value() -> None:
     tables = coin_toss()
     tables.chance_logits[1] = np.log([0.8, 0.2])
-    search = StandardSearch(SearchConfig(simulations=400, discount=1.0), rule=no_rule(2))
+    search = StandardSearch(
+        SearchConfig(simulations=400, discount=1.0, minimum_value_range_pips=0.0), rule=no_rule(2)
+    )
     reuse = Reuse(
         np.array([1], np.int32),
         np.array([1], np.int32),

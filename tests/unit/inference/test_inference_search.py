@@ -30,7 +30,12 @@ RULE = no_rule(ACTIONS)
 def config_of(simulations: int, discount: float = DISCOUNT) -> SearchConfig:
     # Some games here need more simulations than the configuration allows.
     return SearchConfig.model_construct(
-        **{**dict(SearchConfig()), "simulations": simulations, "discount": discount}
+        **{
+            **dict(SearchConfig()),
+            "simulations": simulations,
+            "discount": discount,
+            "minimum_value_range_pips": 0.0,
+        }
     )
 
 
@@ -268,3 +273,25 @@ def test_gumbel_explores_with_a_generator_and_not_without() -> None:
 def test_an_unknown_algorithm_is_refused() -> None:
     with pytest.raises(ConfigError, match="unizero"):
         create_search(SearchConfig().model_copy(update={"algorithm": "unizero"}))
+
+
+def test_differences_below_the_minimum_range_leave_the_prior_its_say() -> None:
+    """Values a thousandth of the minimum range apart decide nothing; with plain scaling they decide all."""
+    tables = random_tables(3, 400, 4, 3)
+    tables = tables._replace(
+        state_values=tables.state_values * np.float32(1e-3),
+        afterstate_values=tables.afterstate_values * np.float32(1e-3),
+        rewards=tables.rewards * np.float32(1e-3),
+    )
+    blank = tables._replace(
+        state_values=tables.state_values * 0,
+        afterstate_values=tables.afterstate_values * 0,
+        rewards=tables.rewards * 0,
+    )
+    roots, masks = np.arange(64, dtype=np.float32)[:, None], np.ones((64, 4), np.bool_)
+    floored = config_of(30).model_copy(update={"minimum_value_range_pips": 16.0})
+    prior_only = StandardSearch(floored, rule=no_rule(4))(TableEvaluator(blank), roots, masks)
+    muted = StandardSearch(floored, rule=no_rule(4))(TableEvaluator(tables), roots, masks)
+    plain = StandardSearch(config_of(30), rule=no_rule(4))(TableEvaluator(tables), roots, masks)
+    assert (np.abs(muted.visit_counts - prior_only.visit_counts).max(axis=1) <= 1).mean() > 0.9
+    assert (np.abs(plain.visit_counts - prior_only.visit_counts).max(axis=1) > 3).mean() > 0.5

@@ -30,7 +30,9 @@ RULE = no_rule(ACTIONS)
 def test_stochastic_search_visits_what_mctx_visits(seed: int, simulations: int) -> None:
     pytest.importorskip("mctx")
     game = case(seed)
-    search = StandardSearch(SearchConfig(simulations=simulations, discount=DISCOUNT), rule=RULE)
+    search = StandardSearch(
+        SearchConfig(simulations=simulations, discount=DISCOUNT, minimum_value_range_pips=0.0), rule=RULE
+    )
     found = search(TableEvaluator(game.tables), game.roots, game.masks)
     wanted = stochastic(game, simulations)
     assert np.array_equal(found.visit_counts, wanted.visit_counts)
@@ -42,7 +44,9 @@ def test_stochastic_search_visits_what_mctx_visits(seed: int, simulations: int) 
 def test_gumbel_search_of_a_deterministic_model_is_mctxs(seed: int, simulations: int) -> None:
     pytest.importorskip("mctx")
     game, draws = case(seed, codes=1), gumbel_draws(seed)
-    search = GumbelSearch(SearchConfig(simulations=simulations, discount=DISCOUNT), rule=RULE)
+    search = GumbelSearch(
+        SearchConfig(simulations=simulations, discount=DISCOUNT, minimum_value_range_pips=0.0), rule=RULE
+    )
     found = search.search(TableEvaluator(game.tables), game.roots, game.masks, draws)
     wanted = gumbel(game, draws, simulations)
     assert np.array_equal(found.visit_counts, wanted.visit_counts)
