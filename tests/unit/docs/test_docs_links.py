@@ -22,6 +22,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
 _KEY = re.compile(rf"^(?:--set )?((?:{'|'.join(SWTConfig.model_fields)})\.[a-z_.*0-9]+?)(?:=.*)?$")
+_SET = re.compile(rf"--(?:set|option) ((?:{'|'.join(SWTConfig.model_fields)})\.[a-z_.0-9]+)")
 _OWN_FILES = (".png", ".h5", ".yaml", ".md", ".py")
 
 
@@ -86,9 +87,7 @@ def test_configuration_keys_exist(name: str) -> None:
     known = {".".join(path) for path, _ in leaves(SWTConfig())}
     text = (ROOT / name).read_text()
     named = [match[1] for snippet in snippets(text) if (match := _KEY.match(snippet))]
-    named += re.findall(
-        r"--(?:set|option) ((?:" + "|".join(SWTConfig.model_fields) + r")\.[a-z_.0-9]+)", text
-    )
+    named += _SET.findall(text)
     assert [
         key
         for key in named
