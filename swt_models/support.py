@@ -55,7 +55,8 @@ class Support:
         position = (clipped - low) * ((self.bins - 1) / (high - low))
         lower = position.floor().clamp(0, self.bins - 2)
         share = (position - lower).clamp(0, 1)
-        index = lower.long().unsqueeze(-1)
+        # A NaN stays one in the weights, and so in the loss, where the learner drops the step.
+        index = lower.nan_to_num(0.0).long().unsqueeze(-1)
         weights = torch.zeros((*values.shape, self.bins), dtype=torch.float32, device=values.device)
         weights.scatter_(-1, index, (1 - share).unsqueeze(-1))
         weights.scatter_(-1, index + 1, share.unsqueeze(-1))
