@@ -17,8 +17,8 @@ from pydantic import Field
 from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock
 from swt_core.errors import CheckpointError, StateError
+from swt_core.protected import QUEUE_FILE, ValidationQueue
 from swt_core.state import StateDirectory, StateRecord, read_heartbeat, read_json
-from swt_core.validation_queue import QUEUE_FILE, ValidationQueue
 from swt_core.verdict import VERDICT_FILE, Verdict
 from swt_core.workspace import Workspace
 from swt_live.status import STATUS_FILE, LiveStatus, unwell

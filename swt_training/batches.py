@@ -50,10 +50,11 @@ def session_batch(
     outcomes: int,
     rng: np.random.Generator,
     replayed: Trajectories | None = None,
+    drawdown_share: float = 0.01,
 ) -> SessionBatch:
     """Gather sessions from the market: fresh ones, then replayed ones.
 
-    Positions that nobody held are drawn from ``rng``.
+    Positions that nobody held are drawn from ``rng``; ``drawdown_share`` is AMDDP's k/100.
     """
     fresh_rows = np.asarray(fresh_rows, np.int64)
     first_rows = fresh_rows if replayed is None else np.concatenate([fresh_rows, replayed.first_rows])
@@ -73,7 +74,7 @@ def session_batch(
     return SessionBatch(
         first_rows=first_rows,
         observations=observations.reshape(len(first_rows), steps + 1, SIDES, -1),
-        rewards=dense_rewards(market, first_rows, steps),
+        rewards=dense_rewards(market, first_rows, steps, drawdown_share),
         masks=side_masks(market, first_rows, steps + 1),
         codes=chance_outcomes(market.bars, rows[:, :-1], outcomes),
         visited_sides=visited,

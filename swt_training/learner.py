@@ -44,6 +44,7 @@ class LossParts:
     action_value: float
     chance: float
     commitment: float
+    consistency: float
     reward: float
     model_value: float
     model_policy: float
@@ -238,7 +239,15 @@ class Learner:
         s = unroll.sessions
         latent = latents[s, unroll.steps, unroll.sides[:, 0]]
         zero = torch.zeros(())
-        names = ("afterstate_value", "chance", "commitment", "reward", "model_value", "model_policy")
+        names = (
+            "afterstate_value",
+            "chance",
+            "commitment",
+            "consistency",
+            "reward",
+            "model_value",
+            "model_policy",
+        )
         parts = dict.fromkeys(names, zero)
         for k in range(count):
             t, side, after, action = (
@@ -262,6 +271,12 @@ class Learner:
                     parts["commitment"] = parts["commitment"] + commitment
                 latent, reward_logits = network.dynamics(afterstate, code_one_hot)
                 policy_logits, value_logits = network.predict(latent)
+                if network.projector is not None:
+                    real = latents[s, t + 1, after].detach()
+                    consistency = network.consistency_loss(latent, real).mean()
+                    parts["consistency"] = (
+                        parts["consistency"] + network.model.consistency_weight * consistency
+                    )
             parts["afterstate_value"] = (
                 parts["afterstate_value"]
                 + cross_entropy(network, afterstate_value, q[s, t, side, action]).mean()

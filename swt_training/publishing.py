@@ -11,10 +11,10 @@ from swt_core.config import SWTConfig
 from swt_core.errors import StateError
 from swt_core.logs import get_logger
 from swt_core.process import ManagedProcess
+from swt_core.protected import protected_by_live, protected_by_validation
 from swt_core.retention import RetentionRule, apply_retention
 from swt_core.state import StateDirectory, write_bytes
 from swt_core.statistics import RELIABLE_TRADES
-from swt_core.validation_queue import protected_by_validation
 from swt_core.workspace import Workspace
 from swt_environments.dataset import Dataset
 from swt_inference.rollout import RolloutResult
@@ -130,8 +130,9 @@ class Publisher:
     def _retain(self, now_s: float) -> None:
         try:
             protected = protected_by_validation(self._workspace.validation_state, now_s)
+            protected |= protected_by_live(self._workspace.live_state)
         except StateError as error:
-            _log.warning("nothing is deleted: the validator's state is unreadable", error=str(error))
+            _log.warning("nothing is deleted: what is still needed cannot be read", error=str(error))
             return
         rule = RetentionRule(keep_last=self._config.training.keep_last_checkpoints)
         apply_retention(self._store, rule, protected=protected)

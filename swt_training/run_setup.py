@@ -12,6 +12,8 @@ from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 from swt_training.learner import Learner
 
+# AMDDP_k is learned in its dense form, which adds up to it over every trade: k/100 of each preset.
+DRAWDOWN_SHARES = {"dense": 0.01, "amddp1": 0.01, "amddp5": 0.05}
 LEARNING_SECTIONS = ("data", "features", "model", "training", "trading")
 
 
@@ -49,9 +51,9 @@ def require_supported(config: SWTConfig) -> None:
         raise ConfigError(
             "training.algorithm plain is not built yet", remedy="set training.algorithm to path_value"
         )
-    if config.training.reward != "dense":
+    if config.training.reward not in DRAWDOWN_SHARES:
         raise ConfigError(
             f"training.reward {config.training.reward} does not go with training.algorithm path_value: "
             "exact path values need a reward that is Markov in (bar, side)",
-            remedy="set training.reward to dense",
+            remedy=f"set training.reward to one of {', '.join(DRAWDOWN_SHARES)}",
         )

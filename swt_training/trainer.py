@@ -46,6 +46,7 @@ from swt_training.resume import (
     under,
 )
 from swt_training.run_setup import (
+    DRAWDOWN_SHARES,
     LEARNING_SECTIONS,
     fresh_learner,
     learning_hash,
@@ -234,7 +235,15 @@ class Trainer:
         sessions = self.replay.sample(replayed, rng) if replayed and len(self.replay) else None
         fresh = training.sessions_per_step - (replayed if sessions is not None else 0)
         rows = rng.choice(self.dataset.splits.train.starts, fresh)
-        batch = session_batch(self.dataset.market, rows, data.session_bars, self.network.codes, rng, sessions)
+        batch = session_batch(
+            self.dataset.market,
+            rows,
+            data.session_bars,
+            self.network.codes,
+            rng,
+            sessions,
+            DRAWDOWN_SHARES[training.reward],
+        )
         return self.learner.step(batch, rng)
 
     def _task(

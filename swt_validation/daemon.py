@@ -16,8 +16,8 @@ from swt_core.logs import get_logger
 from swt_core.metrics import Health
 from swt_core.pool import WorkerPool
 from swt_core.process import ManagedProcess
+from swt_core.protected import QUEUE_FILE, ValidationQueue
 from swt_core.state import StateDirectory
-from swt_core.validation_queue import QUEUE_FILE, ValidationQueue
 from swt_validation.checkpoint_validation import MarketSource, Progress, Validation, validate_checkpoint
 from swt_validation.ledger import read_ledger
 from swt_validation.levels import LEVELS, Level

@@ -11,6 +11,7 @@ import pytest
 from swt_core.checkpoints import CheckpointStore
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError, StateError
+from swt_core.state import write_json
 from swt_inference.engine import InferenceEngine
 from swt_models.export import export_weights
 from swt_training.trainer import Trainer
@@ -135,6 +136,33 @@ def test_what_is_not_built_is_refused(
         trainer_of(small.model_copy(update={"training": training}), tmp_path, 4)
 
 
+def test_the_locked_profile_of_episode_13475_trains(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    """Its reward is AMDDP1, learned in the dense form; its observation has its own position features."""
+    training = small.training.model_copy(update={"reward": "amddp1"})
+    features = small.features.model_copy(update={"profile": "episode_13475"})
+    trainer = trainer_of(small.model_copy(update={"training": training, "features": features}), tmp_path, 2)
+    trainer.run()
+    assert trainer.counters.skipped_steps == 0
+
+
+def test_the_consistency_loss_trains_its_projector(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    model = small.model.model_copy(update={"consistency_weight": 1.0})
+    trainer = trainer_of(small.model_copy(update={"model": model}), tmp_path, 2)
+    before = export_weights(trainer.network)
+    trainer.run()
+    after = export_weights(trainer.network)
+    moved = [
+        name
+        for name in before
+        if name.startswith("projector") and not np.array_equal(before[name], after[name])
+    ]
+    assert moved
+
+
 @pytest.mark.parametrize("profile", ["micro", "full", "episode_13475"])
 def test_every_feature_profile_trains(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, profile: str
@@ -159,3 +187,20 @@ def test_a_learned_codebook_trains_its_encoder(
     assert encoder
     for name in encoder:
         assert not np.array_equal(before[name], after[name]), name
+
+
+def test_a_checkpoint_the_live_trader_has_loaded_is_never_deleted(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    training = small.training.model_copy(update={"keep_last_checkpoints": 1})
+    config = small.model_copy(update={"training": training})
+    trainer_of(config, tmp_path, 4).run()
+    store = CheckpointStore(tmp_path / "checkpoints")
+    live = store.newest()
+    assert live is not None
+    write_json(tmp_path / "live_state" / "status.json", {"model_sha256": live.sha256, "state": "ACTIVE"})
+    trainer_of(config, tmp_path, 16).run()
+    assert live.sha256 in {ref.sha256 for ref in store.list()}
+    newest = store.newest()
+    assert newest is not None
+    assert newest.sha256 != live.sha256

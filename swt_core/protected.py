@@ -1,4 +1,4 @@
-"""What the validator still needs: written by it, read by the trainer before it deletes a checkpoint."""
+"""What validator and live trader still need: read by the trainer before it deletes a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from swt_core.state import StateRecord, read_json
 from swt_core.verdict import VERDICT_FILE, Decision, Verdict
 
 QUEUE_FILE: Final = "queue.json"
+LIVE_STATUS_FILE: Final = "status.json"
 
 
 class ValidationQueue(StateRecord):
@@ -36,3 +37,19 @@ def protected_by_validation(validation_state: Path, now_s: float) -> frozenset[s
         if verdict and verdict.decision is Decision.DEPLOY and now_s < verdict.expires_s:
             protected.add(verdict.checkpoint_sha256)
     return frozenset(protected)
+
+
+class _ModelInUse(StateRecord):
+    """The one field of the live trader's status that the trainer needs."""
+
+    model_sha256: str | None = None
+
+
+def protected_by_live(live_state: Path) -> frozenset[str]:
+    """The hash of the checkpoint the live trader has loaded, verdict or not.
+
+    Raises:
+        StateError: the status cannot be understood; then nothing may be deleted.
+    """
+    status = read_json(live_state / LIVE_STATUS_FILE, _ModelInUse)
+    return frozenset({status.model_sha256} if status and status.model_sha256 else ())
