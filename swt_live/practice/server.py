@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -151,9 +152,18 @@ class PracticeServer:
         """Serve until interrupted.
 
         Raises:
-            ConfigError: for an address that is not loopback.
+            ConfigError: for an address that is not loopback, or a port that is taken.
         """
-        _Uvicorn(self, host, port).run()
+        server = _Uvicorn(self, host, port)
+        # uvicorn would only log a taken port and exit; asked first, it is a sentence with a remedy.
+        try:
+            socket.create_server((host, port)).close()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}",
+                remedy="stop what uses the port, or give another one with --port",
+            ) from error
+        server.run()
 
     @contextmanager
     def serving(self, port: int = 0) -> Iterator[str]:
