@@ -11,13 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from swt_cli import data_broker
 from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
 
 if TYPE_CHECKING:
     from swt_core.config.models import DataConfig
     from swt_data.bars import Bars
 
-app = typer.Typer(no_args_is_help=True, help="Market data: import, check, index.")
+app = typer.Typer(no_args_is_help=True, help="Market data: download, update, import, check, index, build.")
+app.command()(data_broker.download)
+app.command()(data_broker.update)
+app.command()(data_broker.build)
 
 File = Annotated[
     Path | None,
@@ -100,6 +104,7 @@ def import_(
     from swt_core.clock import SystemClock
     from swt_core.errors import ConfigError
     from swt_core.instruments import instrument
+    from swt_core.state import StateDirectory
     from swt_data.files import write_bars
     from swt_data.importing.importer import import_files
     from swt_data.importing.zones import parse_zone
@@ -126,7 +131,8 @@ def import_(
             write_bars(imported.bars, output)
             kept = f"{len(imported.bars):,} bars written to {output}"
         else:
-            added = BarStore(data_dir, pair).add(imported.bars, imported.sources, on_conflict)
+            with StateDirectory(data_dir).writer():
+                added = BarStore(data_dir, pair).add(imported.bars, imported.sources, on_conflict)
             kept = (
                 f"{added.new:,} new bars, {added.unchanged:,} known, {added.replaced:,} replaced "
                 f"in {data_dir / pair.name}"

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swt_core.config import DataConfig, SWTConfig
-from swt_core.instruments import instrument
+from swt_core.instruments import Instrument, instrument
 from swt_data.bars import Bars
 from swt_data.files import read_bars
 from swt_data.quality import QualityReport, check_quality
 from swt_data.sessions import SessionIndex, Splits, build_session_index, split_at, split_index
 from swt_data.spreads import constant_spread, hourly_spread
+from swt_data.store import BarStore
 from swt_data.synthetic import synthetic_bars
 from swt_environments.market import Market
 from swt_features.processor import FeatureProcessor
@@ -34,7 +35,7 @@ def load_bars(data: DataConfig) -> tuple[Bars, str, bool]:
     """The configured bars, the name of their source and whether they are synthetic.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file or store cannot be read.
         ConfigError: the instrument or its spreads are unknown.
     """
     pair = instrument(data.instrument)
@@ -43,12 +44,19 @@ def load_bars(data: DataConfig) -> tuple[Bars, str, bool]:
         source, synthetic = f"synthetic:{data.market}:{data.market_days}d:seed{data.market_seed}", True
     else:
         path = Path(data.bars_file)
-        bars, source, synthetic = read_bars(path, pair, data.spread_pips), path.name, False
+        read = _read_store if path.is_dir() else read_bars
+        bars, source, synthetic = read(path, pair, data.spread_pips), path.name, False
     if data.spread_source == "constant":
         bars = constant_spread(bars, data.spread_pips)
     elif data.spread_source == "hourly":
         bars = hourly_spread(bars)
     return bars, source, synthetic
+
+
+def _read_store(path: Path, pair: Instrument, spread_pips: float) -> Bars:
+    """Bars of a store: ``path`` is its directory, or that of the pair in it."""
+    inside = path.name == pair.name and (path / "current.json").exists()
+    return BarStore(path.parent if inside else path, pair).read(spread_pips)
 
 
 def index_and_split(

@@ -103,8 +103,7 @@ def open_master(directory: Path) -> duckdb.DuckDBPyConnection:
     manifest = read_manifest(directory)
     if manifest is None:
         raise DataError(f"{directory} holds no master database", remedy="run `swt data build`")
-    connection = duckdb.connect(directory / manifest.file, read_only=True)
-    return connection
+    return duckdb.connect(directory / manifest.file, read_only=True)
 
 
 def _build(

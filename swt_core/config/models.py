@@ -18,7 +18,9 @@ class DataConfig(_Section):
     """Which bars are used and how they are split."""
 
     instrument: str = Field("GBP_JPY", description="currency pair, as OANDA names it")
-    bars_file: str | None = Field(None, description="Parquet or CSV file of bars; none: the synthetic market")
+    bars_file: str | None = Field(
+        None, description="Parquet or CSV file of bars, or the directory of a bar store; none: synthetic"
+    )
     market: Literal["realistic", "martingale", "regimes", "faint", "fainter", "reversion"] = Field(
         "realistic", description="synthetic market used when there is no bars file"
     )
