@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-oracle lint clean
+.PHONY: install run test test-slow test-oracle coverage lint clean
 
 ## The two commands: `make run` shows the whole loop, `make test` checks it.
 run: $(STAMP)
@@ -31,6 +31,10 @@ test-slow: $(STAMP)
 test-oracle: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,oracle]'
 	$(BIN)/pytest -m oracle
+
+## Coverage of the fast suite, branches included (kernels under numba count in their own jit-off pass).
+coverage: $(STAMP)
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=html
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
