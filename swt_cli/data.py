@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from swt_cli import data_broker
@@ -123,8 +124,26 @@ def import_(
     pair = instrument(data.instrument)
     zone = None if timezone is None else parse_zone(timezone)
     console = Console(stderr=as_json)
-    with console.status(f"reading {len(files)} files"):
-        imported = import_files(files, pair, data.spread_pips, SystemClock(), zone, columns)
+    watched = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with watched:
+        task = watched.add_task(f"reading {len(files)} files", total=1.0)
+        imported = import_files(
+            files,
+            pair,
+            data.spread_pips,
+            SystemClock(),
+            zone,
+            columns,
+            lambda what, share: watched.update(task, description=escape(what), completed=share),
+        )
+        watched.update(task, description="checking")
         report = check_quality(imported.bars)
         report.require_accepted()
         if output is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ from swt_data.importing.zones import StampZone
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 Side = Literal["mid", "bid", "ask", "both"]
+# What is being done, and the share of the work that lies behind.
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class RawSeries:
     lines: Int64
     zone: StampZone | None = None
     stated_zone: StampZone | None = None
+
+
+def no_progress(_what: str, _share: float) -> None:
+    """For callers that do not watch."""
 
 
 def broken(path: Path, where: str, found: object, expected: str) -> DataError:

@@ -17,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swt_core.errors import DataError
-from swt_data.importing.series import Float64, Int64, RawSeries, Side, broken, side_of_name
+from swt_data.importing.series import (
+    Float64,
+    Int64,
+    Progress,
+    RawSeries,
+    Side,
+    broken,
+    no_progress,
+    side_of_name,
+)
 from swt_data.importing.zones import UTC_ZONE, StampZone, parse_zone
 
 _PRICES = ("open", "high", "low", "close")
@@ -118,16 +127,22 @@ def recognise_table(path: Path, column_map: Mapping[str, str] | None = None) -> 
     return _from_header(path, head[0], head[1], column_map or {})
 
 
-def read_table(path: Path, layout: Layout) -> RawSeries:
+def read_table(path: Path, layout: Layout, progress: Progress = no_progress) -> RawSeries:
     """Every row of the table.
+
+    Args:
+        progress: called with what is being done and the share of the work behind it.
 
     Raises:
         DataError: a line that does not fit the layout; it names the line and what was expected.
     """
+    progress("reading lines", 0.0)
     columns = _columns(path, layout)
     first_line = layout.skipped_lines + 1
     lines = np.arange(first_line, first_line + len(columns["time"]), dtype=np.int64)
+    progress("reading times", 0.45)
     stamp_us, explicit = _stamps(path, columns, lines)
+    progress("reading prices", 0.75)
     volume = np.zeros(len(lines))
     if "volume" in layout.meanings:
         volume = _numbers(path, columns["volume"], lines, "a volume", positive=False)

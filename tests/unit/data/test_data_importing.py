@@ -16,7 +16,7 @@ from swt_core.clock import ManualClock
 from swt_core.errors import DataError
 from swt_core.instruments import Instrument, instrument
 from swt_data.bars import Bars
-from swt_data.files import read_bars
+from swt_data.files import read_bars, write_bars
 from swt_data.importing.importer import Imported, import_files, read_series
 from swt_data.importing.zones import parse_zone
 from swt_data.synthetic import synthetic_bars
@@ -365,3 +365,17 @@ def test_contradictions_are_refused(tmp_path: Path) -> None:
         imported(one, timezone="UTC")
     one.write_text(f"{GOOD}\n{GOOD}\n")
     assert len(imported(one, timezone="UTC").bars) == 1
+
+
+def test_progress_runs_from_nothing_to_all_also_within_one_file(tmp_path: Path, two_weeks: Bars) -> None:
+    pieces = [two_weeks.rows(slice(0, 4000)), two_weeks.rows(slice(4000, 7000))]
+    files = [tmp_path / f"piece{i}.csv" for i in range(2)]
+    for bars, path in zip(pieces, files, strict=True):
+        write_bars(bars, path)
+    for paths in (files[:1], files):
+        seen: list[tuple[str, float]] = []
+        import_files(paths, GBP_JPY, 4.0, CLOCK, progress=lambda *at, seen=seen: seen.append(at))
+        shares = [share for _, share in seen]
+        assert shares == sorted(shares)
+        assert (shares[0], shares[-1]) == (0.0, 1.0)
+        assert len({share for what, share in seen if "piece0" in what}) >= 4
