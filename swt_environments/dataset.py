@@ -16,6 +16,7 @@ from swt_data.store import BarStore
 from swt_data.synthetic import synthetic_bars
 from swt_environments.market import Market
 from swt_features.processor import FeatureProcessor
+from swt_features.store import MarketFeatures
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,14 @@ def load_dataset(config: SWTConfig, boundaries_s: tuple[int, int] | None = None)
             default the configured shares decide.
 
     Raises:
-        DataError: the bars cannot be read, or the quality report refuses them, or a split is empty.
+        DataError: the bars cannot be read, or the quality report refuses them, or a split is empty, or the
+            feature store belongs to other bars or another feature version.
     """
     data = config.data
     bars, source, synthetic = load_bars(data)
     quality, index, splits = index_and_split(data, bars, boundaries_s)
     processor = FeatureProcessor(config.features, bars.instrument)
-    return Dataset(bars, source, synthetic, quality, index, splits, Market(bars, processor, config.trading))
+    stored = None if data.features_file is None else Path(data.features_file)
+    features = MarketFeatures(processor, bars, stored)
+    market = Market(bars, processor, config.trading, features)
+    return Dataset(bars, source, synthetic, quality, index, splits, market)

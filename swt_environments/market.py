@@ -12,6 +12,7 @@ from swt_core.config import TradingConfig
 from swt_core.trading_rules import EntryRules, entry_allowed, must_be_flat
 from swt_data.bars import Bars
 from swt_features.processor import FeatureProcessor
+from swt_features.store import MarketFeatures
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -29,9 +30,20 @@ def entry_rules(trading: TradingConfig) -> EntryRules:
 
 
 class Market:
-    """Bars with features, rules and costs; read-only, shared by every simulation on it."""
+    """Bars with features, rules and costs; read-only, shared by every simulation on it.
 
-    def __init__(self, bars: Bars, processor: FeatureProcessor, trading: TradingConfig) -> None:
+    Args:
+        features: where the market part of an observation comes from; None: computed when needed.
+    """
+
+    def __init__(
+        self,
+        bars: Bars,
+        processor: FeatureProcessor,
+        trading: TradingConfig,
+        features: MarketFeatures | None = None,
+    ) -> None:
+        self._features = features or MarketFeatures(processor, bars)
         self.bars = bars
         self.processor = processor
         self.trading = trading
@@ -67,4 +79,4 @@ class Market:
 
     def market_rows(self, rows: Int64) -> Float32:
         """``[k, M]`` the market part of the observation at each row."""
-        return self.processor.market_rows(self.bars, rows)
+        return self._features.market_rows(rows)

@@ -112,7 +112,10 @@ def build_store(
 
 
 class FeatureStore:
-    """A complete store that belongs to these bars and this processor; safe to share and to fork.
+    """A complete store that belongs to these bars and this processor.
+
+    Threads may share one; a process inherits it by fork, or is sent it: what travels is the path, and the
+    file is mapped again there.
 
     Raises:
         DataError: the file is unreadable, or was built from other bars or by another feature version.
@@ -129,8 +132,20 @@ class FeatureStore:
                     f"{path}: was built for {what} {stored}, but {wanted} is in use",
                     remedy="build it again with `swt features build`, or remove it",
                 )
-        shape = (self.info.rows, self.info.market_size)
-        self._market = np.memmap(path, np.dtype("<f4"), "r", _data_offset(path), shape)
+        self.path = path.resolve()
+        self._market = _mapped(self.path, self.info)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "info": self.info}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        path, info = state["path"], state["info"]
+        assert isinstance(path, Path)
+        assert isinstance(info, StoreInfo)
+        if read_info(path) != info:
+            raise DataError(f"{path}: was replaced by another store", remedy="start again")
+        self.path, self.info = path, info
+        self._market = _mapped(path, info)
 
     def market_rows(self, rows: Int64) -> Float32:
         """The market part at bar ``rows``, ``[k, M]``; a copy."""
@@ -224,6 +239,10 @@ def _create(partial: Path, info: StoreInfo) -> None:
             profile=info.profile,
             first_bar=LOOKBACK - 1,
         )
+
+
+def _mapped(path: Path, info: StoreInfo) -> Float32:
+    return np.memmap(path, np.dtype("<f4"), "r", _data_offset(path), (info.rows, info.market_size))
 
 
 def _data_offset(path: Path) -> int:

@@ -21,6 +21,10 @@ class DataConfig(_Section):
     bars_file: str | None = Field(
         None, description="Parquet or CSV file of bars, or the directory of a bar store; none: synthetic"
     )
+    features_file: str | None = Field(
+        None,
+        description="store of `swt features build` for these bars; none: computed when needed",
+    )
     market: Literal["realistic", "martingale", "regimes", "faint", "fainter", "reversion"] = Field(
         "realistic", description="synthetic market used when there is no bars file"
     )

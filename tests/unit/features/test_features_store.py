@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -126,6 +128,24 @@ def test_many_threads_may_read_at_once(tmp_path: Path) -> None:
             threads.map(lambda b: stored.market_rows(ROWS[b : b + 360]), range(200))
         ):
             assert np.array_equal(rows, computed[begin : begin + 360])
+
+
+def read_sessions(stored: FeatureStore, begin: int) -> bytes:
+    return b"".join(stored.market_rows(ROWS[at : at + 360]).tobytes() for at in range(begin, begin + 50))
+
+
+@pytest.mark.parametrize("kind", ["fork", "spawn"])
+def test_many_processes_may_read_at_once_and_are_sent_a_path_not_the_data(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "features.h5"
+    build_store(path, PROCESSOR, BARS)
+    stored = FeatureStore(path, PROCESSOR, BARS)
+    assert len(pickle.dumps(stored)) < 2000
+    with ProcessPoolExecutor(2, multiprocessing.get_context(kind)) as processes:
+        for begin, rows in enumerate(processes.map(read_sessions, [stored] * 4, range(4))):
+            assert rows == read_sessions(stored, begin)
+    build_store(path, PROCESSOR, bars_of(random_walk(1200, seed=8)))
+    with pytest.raises(DataError, match="replaced by another store"):
+        pickle.loads(pickle.dumps(stored))
 
 
 def test_rows_outside_the_store_are_refused(tmp_path: Path) -> None:
