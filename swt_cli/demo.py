@@ -64,7 +64,7 @@ def demo(
                 bars.reset(self.task, total=None, description="working")
 
             def fact(self, name: str, value: str) -> None:
-                console.print(f"  {escape(name)}: {escape(value)}", highlight=False)
+                console.print(f"  {escape(name)}: {escape(value)}", highlight=False, soft_wrap=True)
 
             def progress(self, done: float, total: float, note: str) -> None:
                 bars.update(self.task, completed=done, total=total or None, description=escape(note))
