@@ -7,6 +7,7 @@ and by the live daemon over HTTP against the practice server. Nothing is rounded
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.random_network import random_network
 from swt_core.calendar import trading_day
-from swt_core.checkpoints import CheckpointData, CheckpointMetadata, CheckpointStore
+from swt_core.checkpoints import CheckpointData, CheckpointMetadata, CheckpointRef, CheckpointStore
 from swt_core.config import SWTConfig
 from swt_core.instruments import instrument
 from swt_core.position import BUY, HOLD, SELL
@@ -35,13 +36,16 @@ from swt_live.journal import JOURNAL_FILE, Journal
 from swt_live.practice.server import PracticeServer
 from swt_live.practice.settings import PracticeSettings
 from swt_models.export import describe, export_weights
+from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 
 PAIR = instrument("GBP_JPY")
 TOKEN = "test-token"
 HISTORY = 600
-# This one trades in both directions, and holds over the daily break.
-NETWORK_SEED = 2
+# Random networks differ in temper: the first of these seeds whose network really trades is taken.
+NETWORK_SEEDS = (2, 0, 5, 1, 6, 7, 3, *range(8, 30))
+HEAD_SCALE = 0.12
+LONG_PIPS_PER_DAY, SHORT_PIPS_PER_DAY = -1.25, 0.375
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,13 @@ def config() -> SWTConfig:
                 "allow_unvalidated": True,
                 "status_seconds": 3600,
                 "flag_poll_seconds": 60,
+                "stale_after_seconds": 120,
                 "price_bound_pips": 500.0,
             },
-            "trading": {"financing_long_pips_per_day": -1.25, "financing_short_pips_per_day": 0.375},
+            "trading": {
+                "financing_long_pips_per_day": LONG_PIPS_PER_DAY,
+                "financing_short_pips_per_day": SHORT_PIPS_PER_DAY,
+            },
             "trading_safety": {
                 "position_check_seconds": 3600,
                 "max_trades_per_hour": 1000,
@@ -102,10 +110,10 @@ def stretch(path: Path, start: str, end: str) -> Bars:
     return bars.rows(slice(int(first) - HISTORY, int(last)))
 
 
-def save_checkpoint(directory: Path, config: SWTConfig, features: FeatureProcessor) -> CheckpointStore:
-    """A network with random weights in every layer, as the trainer would have left it."""
-    shape = ObservationShape(features.market_size, features.position_size)
-    network = random_network(config.model, shape, seed=NETWORK_SEED)
+def save_checkpoint(
+    directory: Path, network: StochasticMuZeroNetwork, features: FeatureProcessor
+) -> CheckpointRef:
+    """A network as the trainer would have left it."""
     data = CheckpointData(
         source="recorded", sha256="0" * 64, instrument=PAIR.name, synthetic=False, train_start_s=0,
         train_end_s=1, validation_start_s=2, validation_end_s=3, test_start_s=4, test_end_s=5,
@@ -116,8 +124,30 @@ def save_checkpoint(directory: Path, config: SWTConfig, features: FeatureProcess
         model_settings=describe(network.model, network.observation),
     )  # fmt: skip
     store = CheckpointStore(directory)
-    store.mark_best(store.save(export_weights(network), metadata))
-    return store
+    ref = store.save(export_weights(network), metadata)
+    store.mark_best(ref)
+    return ref
+
+
+def trade_both_ways(
+    bars: Bars,
+    config: SWTConfig,
+    features: FeatureProcessor,
+    directory: Path,
+    enough: Callable[[list[TradeResult]], bool],
+) -> tuple[Traded, Traded]:
+    """Live and simulated, by one network that trades ``enough`` in the environment."""
+    shape = ObservationShape(features.market_size, features.position_size)
+    directories = LiveDirectories(directory / "live", directory / "checkpoints", directory / "validation")
+    for seed in NETWORK_SEEDS:
+        network = random_network(config.model, shape, seed, HEAD_SCALE)
+        engine = InferenceEngine.from_network(network, config.trading.search)
+        if enough(trade_in_the_environment(bars, config, features, engine).trades):
+            ref = save_checkpoint(directories.checkpoints, network, features)
+            engine = InferenceEngine.from_checkpoint(ref, config.trading.search)
+            simulated = trade_in_the_environment(bars, config, features, engine)
+            return trade_live(bars, config, directories), simulated
+    raise AssertionError("no random network trades: the comparison would mean nothing")
 
 
 def trade_in_the_environment(
@@ -190,73 +220,70 @@ def comparable(trades: list[TradeResult]) -> list[TradeResult]:
     ]
 
 
-def assert_same_decisions(bars: Bars, live: Traded, simulated: Traded, compared_s: NDArray[np.int64]) -> None:
+def assert_same_decisions(live: Traded, simulated: Traded, compared_s: NDArray[np.int64]) -> None:
     for time_s in compared_s.tolist():
         ours, theirs = live.decisions[time_s], simulated.decisions[time_s]
         assert ours == theirs, f"bar {np.datetime64(time_s, 's')}: live {ours}, environment {theirs}"
 
 
-def test_a_recorded_day_is_traded_live_exactly_as_in_the_environment(
-    fx_dir: Path, tmp_path: Path, config: SWTConfig, features: FeatureProcessor
+def held_over_a_rollover(trades: list[TradeResult]) -> list[TradeResult]:
+    return [t for t in trades if trading_day(t.entry_time_s) != trading_day(t.exit_time_s)]
+
+
+def trades_both_sides_and_holds_over_the_break(trades: list[TradeResult]) -> bool:
+    longs = sum(trade.side > 0 for trade in trades)
+    held = [trade for trade in held_over_a_rollover(trades) if trade.bars > 5]
+    return min(longs, len(trades) - longs) >= 3 and bool(held)
+
+
+@pytest.mark.parametrize(
+    ("start", "whole_days"),
+    [
+        pytest.param("2025-11-18T19:00", 0, id="five hours over the daily break"),
+        pytest.param("2025-11-17T20:00", 1, id="a trading day and both its breaks", marks=pytest.mark.slow),
+    ],
+)
+def test_recorded_bars_are_traded_live_exactly_as_in_the_environment(
+    fx_dir: Path, tmp_path: Path, config: SWTConfig, features: FeatureProcessor, start: str, whole_days: int
 ) -> None:
-    """From the evening before, over the whole trading day and both of its daily breaks."""
-    bars = stretch(fx_dir / "GBPJPY_M1_2025-days.parquet", "2025-11-17T20:00", "2025-11-19T00:00")
-    whole_day = trading_day(bars.time_s) == trading_day(
-        int(np.datetime64("2025-11-18T12:00", "s").astype(int))
+    bars = stretch(fx_dir / "GBPJPY_M1_2025-days.parquet", start, "2025-11-19T00:00")
+    _, counts = np.unique(trading_day(bars.time_s[HISTORY:]), return_counts=True)
+    assert (counts == 1436).sum() == whole_days
+    live, simulated = trade_both_ways(
+        bars, config, features, tmp_path, trades_both_sides_and_holds_over_the_break
     )
-    assert whole_day.sum() == 1436
-    directories = LiveDirectories(tmp_path / "live", tmp_path / "checkpoints", tmp_path / "validation")
-    store = save_checkpoint(directories.checkpoints, config, features)
-    best = store.best()
-    assert best is not None
-    engine = InferenceEngine.from_checkpoint(best, config.trading.search)
 
-    simulated = trade_in_the_environment(bars, config, features, engine)
-    live = trade_live(bars, config, directories)
-
-    assert_same_decisions(bars, live, simulated, bars.time_s[HISTORY : len(bars) - 1])
+    assert_same_decisions(live, simulated, bars.time_s[HISTORY : len(bars) - 1])
     assert set(live.decisions) - set(simulated.decisions) <= {int(bars.time_s[-1])}
     assert comparable(live.trades) == comparable(simulated.trades)
-
-    # The comparison means something only if the network really traded.
-    actions = {decided.action for decided in simulated.decisions.values()}
-    assert {BUY, SELL, HOLD} < actions
-    assert len(simulated.trades) > 20
-    over_the_break = [
-        trade for trade in simulated.trades
-        if trading_day(trade.entry_time_s) != trading_day(trade.exit_time_s)
-    ]  # fmt: skip
-    assert over_the_break
-    for trade in over_the_break:
+    assert {BUY, SELL, HOLD} < {decided.action for decided in live.decisions.values()}
+    # Free, in a position, and kept out by the spread of the hour after 17:00 New York.
+    assert len({decided.mask for decided in live.decisions.values()}) == 3
+    for trade in held_over_a_rollover(live.trades):
         price_pips = trade.side * (trade.exit_points - trade.entry_points) / PAIR.points_per_pip
-        carry_pips = -1.25 if trade.side > 0 else 0.375
+        carry_pips = LONG_PIPS_PER_DAY if trade.side > 0 else SHORT_PIPS_PER_DAY
         assert trade.pnl_pips == pytest.approx(price_pips + carry_pips)
-    assert len({decided.mask for decided in simulated.decisions.values()}) == 3
 
 
+@pytest.mark.slow
 def test_a_weekend_on_which_clocks_change_is_traded_live_exactly_as_in_the_environment(
     fx_dir: Path, tmp_path: Path, config: SWTConfig, features: FeatureProcessor
 ) -> None:
     """Friday 22:00 UTC was the close, Sunday 21:00 UTC the open: New York had moved its clocks."""
     bars = stretch(fx_dir / "GBPJPY_M1_2018-2019_cross.parquet", "2018-03-09T20:00", "2018-03-11T23:30")
-    directories = LiveDirectories(tmp_path / "live", tmp_path / "checkpoints", tmp_path / "validation")
-    store = save_checkpoint(directories.checkpoints, config, features)
-    best = store.best()
-    assert best is not None
-    engine = InferenceEngine.from_checkpoint(best, config.trading.search)
-
-    simulated = trade_in_the_environment(bars, config, features, engine)
-    live = trade_live(bars, config, directories)
+    friday_close_s = int(np.datetime64("2018-03-09T22:00", "s").astype(int))
+    live, simulated = trade_both_ways(
+        bars, config, features, tmp_path, lambda trades: any(t.entry_time_s > friday_close_s for t in trades)
+    )
 
     times_s = bars.time_s[HISTORY : len(bars) - 1]
     decided = np.array([time_s in live.decisions for time_s in times_s.tolist()])
-    assert_same_decisions(bars, live, simulated, times_s[decided])
+    assert_same_decisions(live, simulated, times_s[decided])
     # Once the market has closed for the week nobody decides; there was nothing left to decide.
-    friday_close_s = int(np.datetime64("2018-03-09T22:00", "s").astype(int))
-    assert (np.abs(times_s[~decided] - friday_close_s) <= 180).all()
-    assert {simulated.decisions[time_s].mask for time_s in times_s[~decided].tolist()} <= {
+    undecided_s = times_s[~decided]
+    assert (np.abs(undecided_s - friday_close_s) <= 180).all()
+    assert {simulated.decisions[time_s].mask for time_s in undecided_s.tolist()} <= {
         (True, False, False, False)
     }
-    assert comparable(live.trades) == comparable(simulated.trades)
     assert (times_s[decided] > friday_close_s).sum() > 100
-    assert simulated.trades
+    assert comparable(live.trades) == comparable(simulated.trades)
