@@ -14,8 +14,8 @@ from swt_core.checkpoints import CheckpointData, CheckpointMetadata, CheckpointR
 from swt_core.clock import ManualClock
 from swt_core.config import SWTConfig, ValidationConfig
 from swt_core.errors import CorruptCheckpointError, DataError
+from swt_core.protected import QUEUE_FILE, ValidationQueue, protected_by_validation
 from swt_core.state import StateDirectory, read_json
-from swt_core.validation_queue import QUEUE_FILE, ValidationQueue, protected_by_validation
 from swt_validation.daemon import Validator, ValidatorMetrics
 from swt_validation.ledger import Trial, append_trial
 from swt_validation.triggers import History, due, waiting
