@@ -18,6 +18,7 @@ Scalar = float | int | str | bool | None
 BenchmarkValue = Scalar | list[dict[str, Scalar]]
 
 DESCRIPTIONS: dict[str, str] = {
+    "data": "market data: check, index, store, master database, whether a cache of windows pays",
     "gate": "validation: how often agents without an edge, and with a known one, are deployed",
     "learning": "training from scratch on a known market, beside its best rule, PPO and DQN",
     "search": "planning: decisions a second beside a plain Python tree and mctx, live latency",

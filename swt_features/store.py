@@ -202,8 +202,21 @@ def read_info(path: Path) -> StoreInfo:
         raise DataError(f"{path}: the attribute {error} is missing") from error
 
 
-def read_legacy_store(path: Path) -> Float32:
-    """A 16-value store of the earlier system, expanded to 128 columns ``[n, 128]``.
+@dataclass(frozen=True)
+class LegacyFeatures:
+    """A store of the earlier system, marked as what it is.
+
+    Attributes:
+        market: ``[n, 128]``, each stored value eight times.
+        stored_values: how many values a row the file really holds.
+    """
+
+    market: Float32
+    stored_values: int
+
+
+def read_legacy_store(path: Path) -> LegacyFeatures:
+    """A 16-value store of the earlier system, expanded to 128 columns.
 
     Such a file holds the mean and standard deviation of eight paths (`wst_features` ``[n, 16]``); they
     are repeated eight times, as that system did. No processor accepts them as its own features: they
@@ -219,7 +232,7 @@ def read_legacy_store(path: Path) -> Float32:
         raise DataError(f"{path}: no dataset `wst_features` to expand ({error})") from error
     if values.ndim != 2 or values.shape[1] != 16:
         raise DataError(f"{path}: `wst_features` has shape {values.shape}, expected (n, 16)")
-    return np.tile(values, (1, 8))
+    return LegacyFeatures(np.tile(values, (1, 8)), values.shape[1])
 
 
 def _create(partial: Path, info: StoreInfo) -> None:

@@ -154,6 +154,7 @@ def test_oanda_candles_and_stream(formats: Path) -> None:
         ("histdata_ascii_m1/DAT_ASCII_EURUSD_M1_202306_head.csv", EUR_USD, 300, 106_853),
         ("histdata_ascii_tick/DAT_ASCII_EURUSD_T_201202.csv", EUR_USD, 1, 130_657),
         ("histdata_metatrader/DAT_MT_NSXUSD_M1_202301_head.csv", EUR_USD, 300, 1_102_211_900),
+        ("histdata_ninjatrader/DAT_NT_EURUSD_M1_201502_head.csv", EUR_USD, 400, 113_084),
         ("mt4_csv/EURUSD1_head.csv", EUR_USD, 300, 107_017),
         ("mt5_terminal_csv/EURUSD_M1_head.csv", EUR_USD, 300, 115_832),
         ("truefx_csv/usdjpy-ticks_head.csv", USD_JPY, 12, 86_692),

@@ -162,12 +162,14 @@ def test_too_few_bars_are_refused(tmp_path: Path) -> None:
         build_store(tmp_path / "features.h5", PROCESSOR, bars_of(random_walk(255)))
 
 
-def test_a_sixteen_value_store_expands_to_128_columns(tmp_path: Path) -> None:
+def test_a_sixteen_value_store_expands_to_128_columns_and_is_marked_as_such(tmp_path: Path) -> None:
     path = tmp_path / "legacy.h5"
     values = np.arange(32, dtype=np.float32).reshape(2, 16)
     with h5py.File(path, "w") as file:
         file["wst_features"] = values
-    expanded = read_legacy_store(path)
+    legacy = read_legacy_store(path)
+    assert legacy.stored_values == 16
+    expanded = legacy.market
     assert expanded.shape == (2, 128)
     assert np.array_equal(expanded.reshape(2, 8, 16), np.repeat(values[:, None], 8, axis=1))
     with pytest.raises(DataError, match="not a readable feature store"):
