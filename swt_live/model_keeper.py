@@ -38,10 +38,13 @@ class ModelKeeper:
         if (in_position and self.model is not None) or now_s < self._next_s:
             return
         self._next_s = now_s + MODEL_CHECK_S
+        self._look(now_s)
+        self.orphaned = self.model is None and in_position
+
+    def _look(self, now_s: float) -> None:
         selection = self._source.select(now_s)
         self.refusals = selection.refusals
         choice = selection.choice
-        self.orphaned = choice is None and in_position
         if choice is None:
             if self.model is not None:
                 self._note("model_withdrawn", "; ".join(selection.refusals) or "no checkpoint")
