@@ -56,6 +56,7 @@ class OrderDesk:
             clock,
             fill_tolerance=config.trading_safety.fill_tolerance,
             quote=self.feed.last_quote,
+            on_events=self.on_events,
         )
         self.safety = SafetyMonitor(
             config.trading_safety,
@@ -127,9 +128,8 @@ class OrderDesk:
     async def submit(self, order: PlannedOrder) -> IntentState:
         outcome = await self.executor.submit(order)
         self.counters.orders += 1
-        self.on_events(outcome.events)
         if outcome.state is IntentState.OPEN:
-            self.on_events(await self.executor.resolve())
+            await self.executor.resolve()
         await self.reconcile("order")
         await self.serve_duty()
         return outcome.state
@@ -165,18 +165,17 @@ class OrderDesk:
             await self.reconcile("duty")
         excess = abs(held) - self.duty.target_units
         if excess <= 0:
-            if held == 0:
+            if held == 0 and not self.executor.undecided:
                 self._emergency_done = self.flags.emergency
                 self.safety.flattened()
-            self.duty = None
+            self.duty, self.timers.tries = None, 0
             return
         order = -excess if held > 0 else excess
         reference, bound = self.prices(order, FORCED_BOUND_FACTOR)
         reason = self.duty.reason
         self.note("reduce", f"{reason}: {held} held, sending {order}")
-        outcome = await self.executor.submit(PlannedOrder(IntentKind.REDUCE, order, reason, reference, bound))
+        await self.executor.submit(PlannedOrder(IntentKind.REDUCE, order, reason, reference, bound))
         self.counters.orders += 1
-        self.on_events(outcome.events)
         await self.reconcile("order")
 
     def _current_duty(self, now_s: float) -> Duty | None:
@@ -193,11 +192,16 @@ class OrderDesk:
         )
 
     def _may_serve(self, wanted: Duty, now_s: float) -> bool:
-        """One undecided reduction at a time; only an urgent duty passes another undecided order."""
+        """Only an urgent duty passes an undecided order.
+
+        It passes an undecided reduction when all is to be closed: two orders that can only reduce end
+        flat. On the way to a smaller position they might end below it.
+        """
         if self.ledger.cursor is None:
             return False
         undecided = self.executor.undecided
-        if undecided and (not wanted.urgent or any(intent.kind.reduces for intent in undecided)):
+        reducing = any(intent.kind.reduces for intent in undecided)
+        if undecided and (not wanted.urgent or (reducing and wanted.target_units)):
             return False
         return wanted.urgent or self.hours.is_open(now_s)
 
@@ -213,7 +217,6 @@ class OrderDesk:
 
     async def reconcile(self, trigger: str) -> None:
         result = await self.reconciler.reconcile(trigger)
-        self.on_events(result.events)
         now_s, live = self.parts.clock.time_s(), self.parts.config.live
         if result.ok:
             self.reconciled = True
@@ -230,7 +233,8 @@ class OrderDesk:
         if result.drift is not Drift.NONE:
             self.parts.alerts.alert("drift", f"{result.drift}: {result.book_units} → {result.broker_units}")
 
-    def on_events(self, events: list[LedgerEvent] | tuple[LedgerEvent, ...]) -> None:
+    def on_events(self, events: list[LedgerEvent]) -> None:
+        """What safety makes of the log; called while the journal still holds it all in one transaction."""
         for event in events:
             if event.closed is not None:
                 self.safety.on_closed(event.closed)

@@ -58,6 +58,8 @@ def duty(
     if intent is not None:
         asked = abs(intent.units)
         filled = abs(journal.filled_units(intent.client_id))
+        if intent.kind.reduces:
+            return Duty(0, f"a closing order opened it: {filled} filled, {asked} asked for", urgent=True)
         if filled > asked * (1.0 + config.trading_safety.fill_tolerance) and held > asked:
             return Duty(asked, f"{filled} filled, {asked} asked for", urgent=True)
     if held > config.trading_safety.max_position_units:

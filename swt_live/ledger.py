@@ -2,7 +2,8 @@
 
 Every fill passes here, whether it came with the answer to an order, from `transactions_since` after an
 unknown outcome, or from somebody else's hand. A transaction's id makes it idempotent; the client id says
-whose it is. Whatever belongs to one call lands in one journal transaction.
+whose it is. Whatever belongs to one call lands in one journal transaction, and so does what `on_events`
+makes of it: a death between a fill and its consequences loses neither.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Ledger:
         *,
         fill_tolerance: float = 0.1,
         quote: Callable[[], tuple[int, int] | None] = lambda: None,
+        on_events: Callable[[list[LedgerEvent]], None] = lambda _: None,
     ) -> None:
+        self._on_events = on_events
         self._journal = journal
         self._book = book
         self._instrument = instrument
@@ -101,6 +104,7 @@ class Ledger:
                 if complete:
                     self.begin_at(max(self._cursor or 0, ordered[-1].transaction_id))
                 self.save_book()
+            self._on_events(events)
         return events
 
     def save_book(self) -> None:

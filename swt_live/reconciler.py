@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from swt_broker.records import AccountSnapshot, Position
 from swt_core.clock import Clock
-from swt_core.errors import BrokerError
+from swt_core.errors import BrokerError, Unavailable
 from swt_core.instruments import Instrument
 from swt_live.book import PositionBook
 from swt_live.journal import Journal
@@ -115,7 +115,12 @@ class Reconciler:
         return int(sum((p.units for p in positions if p.instrument == self._instrument.name), Decimal(0)))
 
     async def _consistent(self, events: list[LedgerEvent]) -> AccountSnapshot:
-        """A snapshot and a log that end at the same transaction."""
+        """A snapshot and a log that end at the same transaction.
+
+        Raises:
+            BrokerError: one of them cannot be read, or they never end together: a fill that is in one only
+                would be taken for drift, and booked again when the other brings it.
+        """
         snapshot = await self._broker.account()
         if self._ledger.cursor is None:
             self._ledger.begin_at(snapshot.last_transaction_id)
@@ -123,10 +128,14 @@ class Reconciler:
         for _ in range(_SNAPSHOT_TRIES):
             transactions = await self._broker.transactions_since(self._ledger.cursor)
             events += self._ledger.apply(transactions, complete=True)
-            if self._ledger.cursor <= snapshot.last_transaction_id:
+            if self._ledger.cursor == snapshot.last_transaction_id:
                 return snapshot
             snapshot = await self._broker.account()
-        return snapshot
+            if self._ledger.cursor == snapshot.last_transaction_id:
+                return snapshot
+        raise Unavailable(
+            f"the log ends at {self._ledger.cursor}, the account at {snapshot.last_transaction_id}"
+        )
 
     def _adopt(self, snapshot: AccountSnapshot, units: int) -> None:
         position = next((p for p in snapshot.positions if p.instrument == self._instrument.name), None)

@@ -110,7 +110,7 @@ class LiveTrader:
             await self.desk.reconcile("start")
         await self._keep_feed(now_s)
         if self.executor.undecided:
-            self.desk.on_events(await self.executor.resolve())
+            await self.executor.resolve()
         await self.desk.serve_duty()
         await self._minute()
         await self._checks()
