@@ -51,6 +51,7 @@ class _Exchange:
         """The application died: the caller sees a lost connection, as over a socket."""
         if not self.started.done():
             self.started.set_exception(error)
+            self.started.exception()  # seen: the caller may have given up already
         self.chunks.put_nowait(error)
 
 

@@ -3,7 +3,8 @@
 Bars built from the stream decide; the candles endpoint, whose ``complete`` comes late and whose close can
 differ, fills what the stream did not see and corrects the rest after the decision. A stream that has said
 nothing for ``stale_after_s`` (heartbeats count, a tick's age is tracked apart) is dropped and opened
-again, with backoff and jitter.
+again, with backoff and jitter. Nothing is what comes later than that, too: then the stream hangs behind,
+or our clock is wrong, and in neither case may its bars decide.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from swt_live.ports import Broker, PriceStream
 
 # How long a minute's candle may come late before its absence means that it had no tick.
 CANDLE_PATIENCE_S = 50.0
+# No event may be so far ahead of our clock (in lock-step it may be ahead by one sleep, a minute at most).
+MOST_AHEAD_S = 120.0
 _MOST_CANDLES = 4000
 
 
@@ -48,6 +51,7 @@ class FeedCounters:
     drops: int = 0
     gaps: int = 0
     gaps_recovered: int = 0
+    impossible: int = 0
 
 
 class PriceFeed:
@@ -80,6 +84,7 @@ class PriceFeed:
         self._built: dict[int, BarRecord] = {}
         self._heard = 0
         self._heard_before = 0
+        self._spoken = False
         self._last_heard_s = -math.inf
         self._last_tick_s = -math.inf
         self._quote: tuple[int, int] | None = None
@@ -110,8 +115,11 @@ class PriceFeed:
         return self._quote
 
     def stale(self) -> bool:
-        """Whether nothing at all has been heard for too long."""
-        return not self.connected or self._clock.time_s() - self._last_heard_s > self._stale_after_s
+        """Whether nothing at all has been heard for too long, or on this stream not yet."""
+        return not self.connected or not self._spoken or self._silent()
+
+    def _silent(self) -> bool:
+        return self._clock.time_s() - self._last_heard_s > self._stale_after_s
 
     def tick_age_s(self) -> float:
         """Seconds since the last price, heartbeats apart; infinite before the first."""
@@ -125,7 +133,8 @@ class PriceFeed:
         if self._heard != self._heard_before:
             # Events count from the moment they are noticed: in lock-step time stands still meanwhile.
             self._heard_before, self._last_heard_s, self._attempts = self._heard, now_s, 0
-        if self._reader is not None and (self._reader.done() or self.stale()):
+            self._spoken = True
+        if self._reader is not None and (self._reader.done() or self._silent()):
             await self.disconnect("the stream ended" if self._reader.done() else "the stream is silent")
             self._back_off()
         if self._reader is None and now_s >= self._reconnect_s:
@@ -156,6 +165,7 @@ class PriceFeed:
             self._back_off()
             return False
         self._last_heard_s = self._observed_since_s = self._clock.time_s()
+        self._spoken = False
         self.counters.connects += 1
         return True
 
@@ -172,7 +182,12 @@ class PriceFeed:
                 self._take(event)
 
     def _take(self, event: Price | Heartbeat) -> None:
-        self._heard += 1
+        lag_s = self._clock.time_s() - event.time_s
+        if lag_s < -MOST_AHEAD_S:
+            self.counters.impossible += 1
+            return
+        # What comes so late, or by so different a clock, is no sign of life: bars would close too early.
+        self._heard += lag_s <= self._stale_after_s
         if isinstance(event, Heartbeat):
             self.counters.heartbeats += 1
             return

@@ -198,3 +198,30 @@ async def test_an_excess_is_reduced_by_one_order_at_a_time(tmp_path: Path) -> No
     await world.run(3)
     assert world.broker.units == world.trader.book.units == 1
     assert [order.units for order in world.broker.orders] == [1, -65]
+
+
+async def test_a_clock_ahead_of_the_brokers_decides_on_no_bar_before_it_has_closed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.press_start()
+    world.clock.now_s += 30.0
+    world.clock.on_advance = lambda until_s: world.broker.advance(until_s - 30.0)
+    await world.run(5)
+    assert world.points == []
+    assert world.trader.feed.stale()
+
+
+async def test_a_clock_behind_the_brokers_decides_on_no_old_bar(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.press_start()
+    world.clock.now_s -= 600.0
+    world.clock.on_advance = lambda until_s: world.broker.advance(until_s + 600.0)
+    await world.run(15)
+    assert world.points == []
+
+
+async def test_a_price_from_the_future_does_not_freeze_the_quote(tmp_path: Path) -> None:
+    world = await holding_world(tmp_path)
+    world.broker._emit((world.clock.now_s + 3600.0, 1_000, 1_024))
+    await world.run(2)
+    assert world.trader.feed.last_quote() == world.broker.quote()
+    assert world.trader.feed.counters.impossible == 1
