@@ -24,7 +24,7 @@ from pydantic import Field
 
 from swt_core.clock import Clock
 from swt_core.config.models import ProcessLimitsConfig
-from swt_core.errors import LimitReached
+from swt_core.errors import LimitReached, StateError
 from swt_core.logs import get_logger
 from swt_core.resources import ProcessTreeProbe, ResourceProbe
 from swt_core.signals import SignalWatch
@@ -92,6 +92,7 @@ class ManagedProcess:
         self._asked_to_stop = threading.Event()
         self._finished = threading.Event()
         self._signals: SignalWatch | None = None
+        self._disk_well = True
 
     @property
     def counters(self) -> ProcessCounters:
@@ -126,6 +127,8 @@ class ManagedProcess:
 
     def count(self, *, episodes: int = 0, checkpoints: int = 0) -> None:
         """Add to the counters, on disk before this returns; the last one allowed asks the loop to stop.
+
+        A full disk is logged and does not end the run: the counters then live in memory until it is well.
 
         Raises:
             LimitReached: a limit had been reached already; nothing is counted, nothing may be done.
@@ -186,10 +189,11 @@ class ManagedProcess:
             )
 
     def __enter__(self) -> Self:
+        # A directory that cannot be written at the start is an error; later it is only said.
         saved = self._state.read(COUNTERS_FILE, ProcessCounters) or self._counters
         self._counters = saved.model_copy(update={"starts": saved.starts + 1})
         self._running_since_s = self._clock.monotonic_s()
-        self._save()
+        self._state.write(COUNTERS_FILE, self.counters)
         if threading.current_thread() is threading.main_thread():
             self._signals = SignalWatch(self._signalled)
         self._check_limits()
@@ -260,7 +264,14 @@ class ManagedProcess:
         return None
 
     def _save(self) -> None:
-        self._state.write(COUNTERS_FILE, self.counters)
+        try:
+            self._state.write(COUNTERS_FILE, self.counters)
+        except StateError as error:
+            if self._disk_well:
+                _log.error("counters not written", process=self.name, error=str(error))
+            self._disk_well = False
+        else:
+            self._disk_well = True
 
     def _write_heartbeat(self) -> None:
         self._last_beat_s = self._clock.monotonic_s()
@@ -271,4 +282,7 @@ class ManagedProcess:
             "hours": counters.hours,
             "starts": float(counters.starts),
         }
-        self._state.beat(self._clock, self._status, {**used, **self._extra})
+        try:
+            self._state.beat(self._clock, self._status, {**used, **self._extra})
+        except StateError as error:
+            _log.error("heartbeat not written", process=self.name, error=str(error))

@@ -7,9 +7,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge
 from torch.utils.tensorboard import SummaryWriter
 
+from swt_core.errors import StateError
+from swt_core.logs import get_logger
 from swt_core.state import StateDirectory
 
 METRICS_FILE = "metrics.jsonl"
+
+_log = get_logger(__name__)
 
 
 class TrainingMetrics:
@@ -25,14 +29,22 @@ class TrainingMetrics:
         self._writer = SummaryWriter(str(Path(state.path) / "tensorboard"), flush_secs=30)
 
     def write(self, step: int, time_s: float, figures: dict[str, float]) -> None:
-        """One record; ``step`` is the number of searched episodes."""
-        self._state.append(METRICS_FILE, {"episode": step, "time_s": time_s, **figures}, durable=False)
+        """One record; ``step`` is the number of searched episodes. A full disk is logged, not raised."""
         for name, value in figures.items():
-            self._writer.add_scalar(name, value, step, walltime=time_s)
             self._gauge(name).set(value)
+        try:
+            self._state.append(METRICS_FILE, {"episode": step, "time_s": time_s, **figures}, durable=False)
+            for name, value in figures.items():
+                self._writer.add_scalar(name, value, step, walltime=time_s)
+        except (StateError, OSError) as error:
+            _log.error("metrics not written", error=str(error))
 
     def close(self) -> None:
-        self._writer.close()
+        """Flush what can be flushed."""
+        try:
+            self._writer.close()
+        except OSError as error:
+            _log.error("metrics not written", error=str(error))
 
     def _gauge(self, name: str) -> Gauge:
         if name not in self._gauges:

@@ -98,17 +98,18 @@ class Publisher:
         metadata = checkpoint_metadata(
             self._config, self._dataset, network, pending.counters, selection, now_s
         )
+        best = self._best_figures()
         try:
             ref = self._store.save(pending.weights, metadata)
+            self._process.count(checkpoints=1)
+            if selection.better_than(*best):
+                self._store.mark_best(ref)
+                self.best = selection
+            write_bytes(self._state.file(LAST_EPISODE_FILE), f"{pending.counters.episodes}\n".encode())
         except StateError as error:
             # A full disk must not end the run: the last good checkpoint stays, and an alarm is raised.
             _log.error("checkpoint not written", error=str(error))
             return
-        self._process.count(checkpoints=1)
-        if selection.better_than(*self._best_figures()):
-            self._store.mark_best(ref)
-            self.best = selection
-        write_bytes(self._state.file(LAST_EPISODE_FILE), f"{pending.counters.episodes}\n".encode())
         self._metrics.write(pending.counters.episodes, now_s, selection_figures(selection))
         _log.info(
             "checkpoint",

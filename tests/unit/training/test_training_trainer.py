@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,30 @@ def test_a_torn_newest_state_falls_back_to_the_one_before(
     third.run()
     assert third.counters.round == 4
     assert_same(uninterrupted, third)
+
+
+def test_a_full_disk_does_not_end_a_run_and_is_said(
+    small: SWTConfig,
+    trainer_of: TrainerFactory,
+    tmp_path: Path,
+    uninterrupted: Trainer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trainer = trainer_of(small, tmp_path / "full", 8)
+
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", no_space)
+        full.setattr("swt_core.state._drop_torn_line", no_space)
+        full.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", no_space)
+        trainer.run()
+    assert_same(uninterrupted, trainer)
+    said = capsys.readouterr()
+    for what in ("checkpoint", "resume state", "metrics", "counters"):
+        assert f"{what} not written" in said.out + said.err
 
 
 def test_without_any_sound_state_it_refuses_rather_than_starts_over(
