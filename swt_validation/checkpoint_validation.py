@@ -154,8 +154,8 @@ def validate_checkpoint(
     if elsewhere:
         held = held_out_elsewhere(source.bars, quality, data, config.data)
     else:
-        held = held_out(source.bars, quality, data, config.data)
         require_trained_on(source.bars, data)
+        held = held_out(source.bars, quality, data, config.data)
     bars = source.bars.rows(slice(held.low_row, held.high_row))
     if not again and (known := _known(directory, config, bars, clock.time_s())) is not None:
         return Validation(known, directory, fresh=False)

@@ -300,6 +300,11 @@ def test_bars_that_were_not_trained_on_are_refused_even_in_the_same_range(tmp_pa
     others = synthetic_bars("regimes", 70, 6, instrument("GBP_JPY"))
     with pytest.raises(DataError, match="not the bars"):
         validate(tmp_path, filter_player(), source=MarketSource(others, "other", synthetic=True))
+    # one minute is missing just before the test range: that says "other bars", not "too short a purge"
+    missing = int(np.searchsorted(BARS.time_s, SPLITS.test.start_s)) - 5
+    thinned = BARS.rows(np.delete(np.arange(len(BARS)), missing))
+    with pytest.raises(DataError, match="not the bars"):
+        validate(tmp_path, filter_player(), source=MarketSource(thinned, "other", synthetic=True))
 
 
 def test_bars_of_another_time_are_judged_whole_and_beside(tmp_path: Path) -> None:
