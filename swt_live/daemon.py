@@ -116,7 +116,20 @@ class LiveDaemon:
             process.raise_for_restart()
 
     async def run(self, process: ManagedProcess | None = None) -> None:
-        """Trade until asked to stop."""
+        """Trade until asked to stop, also while nothing can be traded yet."""
+        trading = asyncio.create_task(self._run(process))
+        if process is not None:
+            process.on_stop(self._stopper(asyncio.get_running_loop(), trading))
+        try:
+            await trading
+        except asyncio.CancelledError:
+            if process is None or process.stop_reason is None:
+                raise
+            _log.info("stopped before the broker was there", reason=process.stop_reason)
+        finally:
+            trading.cancel()
+
+    async def _run(self, process: ManagedProcess | None) -> None:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(OandaClient(self.settings, self.options.transport))
             clock = await self._clock(stack, client)
@@ -124,8 +137,6 @@ class LiveDaemon:
             journal = Journal(self.state.file(JOURNAL_FILE))
             stack.callback(journal.close)
             trader = self.trader = LiveTrader(self._parts(client, clock, journal, process))
-            if process is not None:
-                process.on_stop(_stopper(asyncio.get_running_loop(), trader))
             live = self.config.live
             if self.options.health_server:
                 server = HealthServer(self._registry, self.health, port=live.health_port)
@@ -195,6 +206,21 @@ class LiveDaemon:
             on_step=lambda trader: self._housekeeping(trader, process),
         )
 
+    def _stopper(self, loop: asyncio.AbstractEventLoop, trading: asyncio.Task[None]) -> Callable[[], None]:
+        """Stops the trader, or the wait for its broker, from the signal watcher's thread."""
+
+        def stop_here() -> None:
+            if self.trader is None:
+                trading.cancel()
+            else:
+                self.trader.stop()
+
+        def stop() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(stop_here)
+
+        return stop
+
     def _load_engine(self, ref: CheckpointRef) -> Engine:
         return InferenceEngine.from_checkpoint(
             ref,
@@ -232,13 +258,3 @@ class LiveDaemon:
         if process is not None:
             counters = {"decisions": status.decisions, "trades": status.trades, "units": status.units}
             process.beat(status.state.lower(), {key: float(value) for key, value in counters.items()})
-
-
-def _stopper(loop: asyncio.AbstractEventLoop, trader: LiveTrader) -> Callable[[], None]:
-    """Stops the trader from the signal watcher's thread."""
-
-    def stop() -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(trader.stop)
-
-    return stop
