@@ -34,6 +34,7 @@ def train(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from swt_core.checkpoints import CheckpointStore
     from swt_core.clock import SystemClock
     from swt_core.logs import configure_logging
     from swt_core.workspace import Workspace
@@ -65,9 +66,14 @@ def train(
             stay_at_limit=stay,
             on_progress=show,
         )
-    best = trainer.best
-    if best is not None:
-        typer.echo(
-            f"best: {best.pips_per_session:+.1f} pips a session, SQN {best.statistics.sqn.value} "
-            f"({best.statistics.trades} trades on {len(trainer.selected_rows)} validation sessions)"
-        )
+    best = CheckpointStore(Workspace(state_dir).checkpoints).best()
+    typer.echo(f"{trainer.counters.episodes} episodes, {trainer.counters.learner_sessions} sessions learned")
+    if best is None:
+        typer.echo("no checkpoint yet")
+        return
+    found = best.metadata
+    sqn = "undefined" if found.sqn is None else f"{found.sqn:.2f}"
+    typer.echo(
+        f"best: {best.name}, {found.extra['selection_pips_per_session']:+.1f} pips a session, SQN {sqn} "
+        f"({found.trades} trades on the validation range)"
+    )

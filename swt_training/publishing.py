@@ -64,6 +64,9 @@ class Publisher:
         self._selector, self._metrics = selector, metrics
         self._store = CheckpointStore(workspace.checkpoints)
         self._state = StateDirectory(workspace.training_state)
+        # A broken manifest or best.json is refused now, not after a minute of training.
+        self._store.list()
+        self._store.best()
         self._pending: _Pending | None = None
         self._last_s = clock.monotonic_s()
         self._last_episode = episodes

@@ -269,6 +269,8 @@ class Trainer:
         return path
 
     def _select(self) -> None:
+        # First the state, then the checkpoint: a kill must not leave a checkpoint of a run nobody can resume.
+        self._save_state()
         path = self._export("selection")
         task = self._task(path, self.selected_rows, seed=(0,), exploring=False, temperature=0.0)
         self._publisher.start(self.network, self.counters, task)

@@ -28,6 +28,10 @@ def _mistake(details: ErrorDetails, origins: Mapping[str, str]) -> str:
     model, field, depth = _find(names)
     key = ".".join(names[:depth])
     where = _where(".".join(names), origins)
+    if details["type"] == "value_error":
+        # What concerns a whole section was set in many places: none of them is the one to name.
+        place = "configuration" if ", " in where else where
+        return f"{place}: {'.'.join(names)}: {details['msg'].removeprefix('Value error, ')}"
     if details["type"] == "extra_forbidden":
         known = list(model.model_fields)
         close = difflib.get_close_matches(names[-1], known, n=1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 class _Section(BaseModel):
@@ -44,6 +44,16 @@ class DataConfig(_Section):
     purge_bars: int = Field(616, ge=616, description="bars left out between the splits")
     maximum_gap_minutes: int = Field(10, ge=1, le=60, description="longest gap inside a session, minutes")
 
+    @field_validator("validation_share")
+    @classmethod
+    def _leaves_a_test_range(cls, share: float, info: ValidationInfo) -> float:
+        train = info.data.get("train_share", 0.0)
+        if share + train >= 1.0:
+            raise ValueError(
+                f"{share} leaves nothing to test on; allowed: less than 1 − train_share ({train})"
+            )
+        return share
+
 
 class FeaturesConfig(_Section):
     """What the agent sees."""
@@ -76,6 +86,13 @@ class ModelConfig(_Section):
     codebook_size: int = Field(32, ge=2, le=512, description="codes of the learned chance encoder")
     consistency_weight: float = Field(0.0, ge=0, le=10, description="weight of the consistency loss")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the representation network")
+
+    @field_validator("support_bins")
+    @classmethod
+    def _odd(cls, bins: int) -> int:
+        if bins % 2 == 0:
+            raise ValueError(f"{bins} bins have no atom in the middle; allowed: an odd number")
+        return bins
 
 
 class SearchConfig(_Section):
@@ -269,3 +286,16 @@ class SWTConfig(_Section):
     live: LiveConfig = LiveConfig()
     trading_safety: TradingSafetyConfig = TradingSafetyConfig()
     process_limits: ProcessLimitsConfig = ProcessLimitsConfig()
+
+    @field_validator("trading_safety")
+    @classmethod
+    def _an_order_fits_the_limit(
+        cls, safety: TradingSafetyConfig, info: ValidationInfo
+    ) -> TradingSafetyConfig:
+        trading = info.data.get("trading")
+        if trading is not None and trading.units > safety.max_position_units:
+            raise ValueError(
+                f"max_position_units {safety.max_position_units} is below trading.units {trading.units}: "
+                "every order would break the limit; raise the limit or lower the order size"
+            )
+        return safety

@@ -102,7 +102,8 @@ def test_check_of_episode_13475_lists_each_deviation(run: Run) -> None:
     code, out, _ = run("config", "check", "--profile", "episode_13475")
     assert code == 0
     assert "every locked parameter" in out
-    moved = ("--set", "trading.units=3", "--set", "training.gradient_clip=1")
+    limit = ("--set", "trading_safety.max_position_units=9")
+    moved = ("--set", "trading.units=3", "--set", "training.gradient_clip=1", *limit)
     code, _, err = run("config", "check", "--profile", "episode_13475", *moved)
     assert code == 2
     assert "command line trading.units: trading.units is 3, episode 13475 needs 1" in err

@@ -307,8 +307,22 @@ def test_each_locked_parameter_that_moves_is_a_deviation(key: str) -> None:
         "training.reward": "dense",
         "trading.units": 2,
         "trading.search.simulations": 16,
-    }.get(key, expected / 2 if isinstance(expected, float) else 602)
-    config = load_config(PACKAGED_CONFIG_DIR, "episode_13475", overrides=[f"{key}={moved}"]).config
+    }.get(key, expected / 2 if isinstance(expected, float) else 603)
+    overrides = [f"{key}={moved}", "trading_safety.max_position_units=9"]
+    config = load_config(PACKAGED_CONFIG_DIR, "episode_13475", overrides=overrides).config
     (deviation,) = verify_episode_13475(config)
     assert (deviation.field, deviation.expected, deviation.actual) == (key, expected, moved)
     assert key in str(deviation)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("model.support_bins=600", "odd"),
+        ("data.validation_share=0.4", "nothing to test on"),
+        ("trading.units=5", "max_position_units"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(setting: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load_config(None, None, {}, [setting])
