@@ -81,7 +81,7 @@ class ReferenceSearch:
         low = high = node.value
         for child in node.children.values():
             low, high = min(low, child.q()), max(high, child.q())
-        spread = max(high - low, 1e-8)
+        spread = max(high - low, self.config.minimum_value_range_pips, 1e-8)
         base = self.config.pb_c_base
         bonus = math.sqrt(node.visits) * (self.config.c_puct + math.log((node.visits + base + 1) / base))
 
