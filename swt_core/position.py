@@ -93,6 +93,20 @@ def enter_nb(
 
 
 @nb.njit(cache=True)
+def close_nb(position: Float64, step: Float64) -> None:
+    """Turn a position, marked at its exit, into a closed trade's part of the step; it is flat afterwards."""
+    step[CLOSED] = 1.0
+    step[REALISED] = position[EQUITY]
+    step[CLOSED_DRAWDOWN] = position[ACCUMULATED_DRAWDOWN]
+    step[CLOSED_PEAK] = position[PEAK]
+    step[CLOSED_TROUGH] = position[TROUGH]
+    step[CLOSED_MAX_DRAWDOWN] = position[MAX_DRAWDOWN]
+    step[CLOSED_BARS] = position[BARS]
+    step[CLOSED_CARRY] = position[CARRY]
+    position[:] = 0.0
+
+
+@nb.njit(cache=True)
 def advance_one_nb(
     position: Float64,
     action: int,
@@ -118,15 +132,7 @@ def advance_one_nb(
         exit_points = bid_open if position[SIDE] > 0.0 else ask_open
         change = mark_nb(position, exit_points, points_per_pip)
         step[DRAWDOWN_CHANGE] = position[ACCUMULATED_DRAWDOWN] - drawdown_before
-        step[CLOSED] = 1.0
-        step[REALISED] = position[EQUITY]
-        step[CLOSED_DRAWDOWN] = position[ACCUMULATED_DRAWDOWN]
-        step[CLOSED_PEAK] = position[PEAK]
-        step[CLOSED_TROUGH] = position[TROUGH]
-        step[CLOSED_MAX_DRAWDOWN] = position[MAX_DRAWDOWN]
-        step[CLOSED_BARS] = position[BARS]
-        step[CLOSED_CARRY] = position[CARRY]
-        position[:] = 0.0
+        close_nb(position, step)
         step[EQUITY_CHANGE] = change
         return
     if action == BUY:

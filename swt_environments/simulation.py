@@ -9,9 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swt_core.position import (
-    ACCUMULATED_DRAWDOWN,
-    BARS,
-    CARRY,
     CLOSE,
     CLOSED,
     CLOSED_BARS,
@@ -22,13 +19,11 @@ from swt_core.position import (
     CLOSED_TROUGH,
     ENTRY_POINTS,
     EQUITY,
-    MAX_DRAWDOWN,
-    PEAK,
     REALISED,
     SIDE,
     STEP_FIELDS,
-    TROUGH,
     advance_one_nb,
+    close_nb,
     flat_positions,
 )
 from swt_core.records import TradeResult
@@ -192,18 +187,10 @@ class BatchSimulation:
         """The session is over: the mark at the executable close becomes the result."""
         position = self.positions[i].copy()
         step = np.zeros(STEP_FIELDS)
-        step[CLOSED] = 1.0
-        step[REALISED] = position[EQUITY]
-        step[CLOSED_DRAWDOWN] = position[ACCUMULATED_DRAWDOWN]
-        step[CLOSED_PEAK] = position[PEAK]
-        step[CLOSED_TROUGH] = position[TROUGH]
-        step[CLOSED_MAX_DRAWDOWN] = position[MAX_DRAWDOWN]
-        step[CLOSED_BARS] = position[BARS]
-        step[CLOSED_CARRY] = position[CARRY]
+        close_nb(self.positions[i], step)
         if self.reward is not RewardPreset.DENSE:  # dense has paid every bar's change already
             self._rewards[i] += reward_nb(int(self.reward), CLOSE, position[SIDE], step)
         self._book(i, position, step, forced=True)
-        self.positions[i] = 0.0
 
     def _book(self, i: int, before: Float64, step: Float64, *, forced: bool) -> None:
         bars, row = self.market.bars, int(self.rows[i])
