@@ -165,17 +165,7 @@ class Learner:
             + self.training.search_policy_weight * search_loss
             + self.training.model_weight * sum(parts.values(), torch.zeros(()))
         )
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), self.training.gradient_clip))
-        finite = bool(np.isfinite(norm)) and bool(torch.isfinite(total.detach()))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        if finite:
-            self.optimizer.step()
-        else:
-            self.skipped_steps += 1
-        self.sessions_seen += sessions
+        norm, finite = self.descend(total, sessions)
         return LossParts(
             total=float(total.detach()),
             policy=float(policy_loss.detach()),
@@ -187,6 +177,25 @@ class Learner:
             skipped=not finite,
             **{name: float(part.detach()) for name, part in parts.items()},
         )
+
+    def descend(self, total: Tensor, sessions: int) -> tuple[float, bool]:
+        """One clipped optimizer step down ``total``; returns the gradient's norm and whether it was finite.
+
+        A step that is not finite is dropped and counted.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        clip = self.training.gradient_clip
+        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip))
+        finite = bool(np.isfinite(norm)) and bool(torch.isfinite(total.detach()))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        if finite:
+            self.optimizer.step()
+        else:
+            self.skipped_steps += 1
+        self.sessions_seen += sessions
+        return norm, finite
 
     def _search_loss(self, batch: SessionBatch, log_policy: Tensor) -> Tensor:
         """Cross-entropy of the prior to the search's policy, where self-play really was."""
