@@ -179,6 +179,57 @@ class TrainingConfig(_Section):
     dirichlet_fraction: float = Field(0.5, ge=0, le=1, description="root noise fraction in self-play")
     replay_capacity_steps: int = Field(1_000_000, ge=360, description="replay capacity, steps")
     minimum_trading_share: float = Field(0.3, ge=0, le=1, description="least share of trading trajectories")
+    oldest_weight: float = Field(
+        0.5, gt=0, le=1, description="draw weight of the oldest replayed session; the newest has 1"
+    )
+    success_capacity_sessions: int = Field(
+        1000, ge=1, le=100_000, description="sessions kept in the success memory"
+    )
+    success_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.15,
+        description="largest share of a learner step's sessions drawn from the success memory; 0: none",
+    )
+    success_trade_pips: float = Field(
+        5.0, description="a session with a trade above this enters the success memory, pips"
+    )
+    success_quantile: float = Field(
+        0.8, ge=0, lt=1, description="so does one whose expectancy lies above this quantile of the history"
+    )
+    success_history_episodes: int = Field(
+        500, ge=20, le=100_000, description="episodes with trades in the expectancy history"
+    )
+    initial_sessions: int = Field(
+        0, ge=0, le=100_000, description="sessions played without search before the first learner step"
+    )
+    initial_policy: Literal["random", "guided"] = Field(
+        "guided", description="who plays them: at random, or going with or against the last bars' move"
+    )
+    curriculum_sessions: int = Field(
+        0,
+        ge=0,
+        description="learner sessions over which calm sessions join the lively ones; 0: no curriculum",
+    )
+    td_steps: int = Field(
+        0, ge=0, le=10_000, description="plain: n of n-step value targets; 0: λ-returns with value_trace"
+    )
+    reanalyse_sessions_per_round: int = Field(
+        0, ge=0, le=100_000, description="replayed sessions searched again each round; 0: none"
+    )
+    reanalyse_backwards: bool = Field(
+        True, description="whether reanalysis reuses the next bar's value (ReZero), or searches every bar"
+    )
+    reinitialise: Literal["heads", "shrink_perturb"] = Field(
+        "shrink_perturb",
+        description="heads: last layers start anew; shrink_perturb: all weights move towards fresh ones",
+    )
+    reinitialise_every_steps: int = Field(
+        0, ge=0, description="learner steps between re-initialisations; 0: never"
+    )
+    reinitialise_keep: float = Field(
+        0.8, ge=0, le=1, description="share of each weight that shrink_perturb keeps"
+    )
     steps_per_round: int = Field(
         16, ge=1, description="learner steps per collected round: pins the replay ratio"
     )
@@ -236,7 +287,24 @@ class LiveConfig(_Section):
     stop_flattens: bool = Field(
         True, description="removing START_TRADING closes the position (else holds it)"
     )
-    price_bound_pips: float = Field(5.0, gt=0, description="worst acceptable distance of a fill, pips")
+    price_bound_pips: float = Field(
+        5.0, gt=0, description="worst acceptable distance of an entry's fill, pips"
+    )
+    close_bound_pips: float = Field(
+        50.0, gt=0, description="the same of a closing order's; doubled with every try, pips"
+    )
+    snapshot_minutes: float = Field(
+        60.0, gt=0, description="whole account read so often, its changes in between, minutes"
+    )
+    shadow_checkpoint: str = Field(
+        "", description="candidate traded on paper: best, newest, a name or the start of a sha256; none if empty"
+    )
+    replay_every_decisions: int = Field(
+        10, ge=0, description="every so many decisions one is recomputed from the journal; 0: never"
+    )
+    minimum_free_disk_mb: float = Field(
+        100.0, ge=0, description="no entries while less is free for the journal, MB"
+    )
     flag_poll_seconds: float = Field(
         1.0, gt=0, le=60, description="how often START_TRADING and EMERGENCY_STOP are looked at, s"
     )
