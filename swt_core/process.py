@@ -8,42 +8,42 @@ The main loop owns it::
             process.beat("training")
 
 A loop that does not ask `should_run` cannot pass a limit either: `count` raises then. A run that met a
-limit stays at it over restarts.
+limit stays at it over restarts. Nobody can subclass it to have other rules.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, NoReturn, Self, final
-
-from pydantic import Field
+from typing import Any, Final, NoReturn, Self, final
 
 from swt_core.clock import Clock
 from swt_core.config.models import ProcessLimitsConfig
+from swt_core.emergency import DUMP_FILE, write_emergency_dump
 from swt_core.errors import LimitReached, StateError
+from swt_core.limits import ProcessCounters, lasting_limit, limits_used, resource_limit
 from swt_core.logs import get_logger
 from swt_core.resources import ProcessTreeProbe, ResourceProbe
 from swt_core.signals import SignalWatch
-from swt_core.state import StateDirectory, StateRecord
+from swt_core.state import StateDirectory
+
+__all__ = [
+    "COUNTERS_FILE",
+    "DUMP_FILE",
+    "RESOURCE_STOPS",
+    "STOP_TIMEOUT_EXIT_CODE",
+    "ManagedProcess",
+    "ProcessCounters",
+]
 
 COUNTERS_FILE: Final = "process.json"
-DUMP_FILE: Final = "emergency_dump.txt"
 STOP_TIMEOUT_EXIT_CODE: Final = 75
+# A restart clears what leaked; one that meets memory or CPU again and again would never end.
+RESOURCE_STOPS: Final = 3
 
 _log = get_logger(__name__)
-
-
-class ProcessCounters(StateRecord):
-    """What a run has used up so far, over all its restarts."""
-
-    episodes: int = Field(0, ge=0)
-    checkpoints: int = Field(0, ge=0)
-    hours: float = Field(0.0, ge=0, description="time spent running, hours")
-    starts: int = Field(0, ge=0, description="how often the process was started")
 
 
 def _exit_now(code: int) -> NoReturn:
@@ -94,6 +94,9 @@ class ManagedProcess:
         self._signals: SignalWatch | None = None
         self._disk_well = True
 
+    def __init_subclass__(cls, **_: Any) -> None:
+        raise TypeError("ManagedProcess has no subclasses: its limits hold for everybody")
+
     @property
     def counters(self) -> ProcessCounters:
         """What the run has used up, this start included."""
@@ -111,7 +114,8 @@ class ManagedProcess:
     def limit_lasts(self) -> bool:
         """Whether a restart meets the same limit again (episodes, checkpoints, hours): then idle.
 
-        Memory and CPU start afresh: then end, and let the supervisor restart.
+        Memory and CPU start afresh: then end, and let the supervisor restart; after three such stops in a
+        row they last too.
         """
         return self._limit_lasts
 
@@ -119,6 +123,38 @@ class ManagedProcess:
     def stop_reason(self) -> str | None:
         """Why the process is to stop: a signal's name, a limit, or what `request_stop` said."""
         return self._stop_reason
+
+    @property
+    def remaining_episodes(self) -> int:
+        """Episodes that may still be played."""
+        return max(0, self._limits.maximum_episodes - self._counters.episodes)
+
+    @property
+    def remaining_checkpoints(self) -> int:
+        """Checkpoints that may still be written."""
+        return max(0, self._limits.maximum_checkpoints - self._counters.checkpoints)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Time between heartbeats, s."""
+        return self._limits.heartbeat_seconds
+
+    @property
+    def stop_seconds(self) -> float:
+        """Time for a graceful stop, s."""
+        return self._limits.stop_seconds
+
+    def limits_used(self) -> dict[str, float]:
+        """Share of each lasting limit that is used up; 1 is at the limit."""
+        return limits_used(self.counters, self._limits)
+
+    def at_least(self, *, episodes: int) -> None:
+        """Take over what the run's own state knows: a lost counter file gives nobody a fresh budget."""
+        if episodes > self._counters.episodes:
+            _log.warning("counters were behind the run", counted=self._counters.episodes, run=episodes)
+            self._counters = self._counters.model_copy(update={"episodes": episodes})
+            self._save()
+            self._check_limits()
 
     def should_run(self) -> bool:
         """Whether the loop goes on; looks at resources when that is due."""
@@ -208,6 +244,7 @@ class ManagedProcess:
             self._signals.close()
         if error is not None and not isinstance(error, LimitReached):
             self._status = f"failed: {type(error).__name__}"
+            self._dump(f"{self.name} failed: {type(error).__name__}", error)
         else:
             self._status = f"stopped: {self._stop_reason or 'done'}"
         self._counters, self._running_since_s = self.counters, None
@@ -224,23 +261,26 @@ class ManagedProcess:
     def _signalled(self, name: str) -> None:
         self.request_stop(name)
         if not self._finished.wait(self._limits.stop_seconds):
-            with self._state.file(DUMP_FILE).open("w") as file:
-                file.write(f"{self.name} did not stop within {self._limits.stop_seconds} s\n")
-                file.flush()
-                faulthandler.dump_traceback(file, all_threads=True)
+            self._dump(f"{self.name} did not stop within {self._limits.stop_seconds} s")
             self._exit_now(STOP_TIMEOUT_EXIT_CODE)
+
+    def _dump(self, reason: str, error: BaseException | None = None) -> None:
+        state = {
+            "status": self._status,
+            "stop_reason": self._stop_reason,
+            "limit": self._limit,
+            "counters": self.counters.model_dump(),
+            "progress": self._extra,
+            "limits": self._limits.model_dump(),
+            "time_s": self._clock.time_s(),
+            "pid": os.getpid(),
+        }
+        write_emergency_dump(self._state.file(DUMP_FILE), reason, state, error)
 
     def _check_limits(self) -> None:
         if self._limit is not None:
             return
-        limits, counters = self._limits, self.counters
-        reached = None
-        if counters.episodes >= limits.maximum_episodes:
-            reached = f"limit of {limits.maximum_episodes} episodes reached"
-        elif counters.checkpoints >= limits.maximum_checkpoints:
-            reached = f"limit of {limits.maximum_checkpoints} checkpoints reached"
-        elif counters.hours >= limits.maximum_hours:
-            reached = f"limit of {limits.maximum_hours:g} hours reached"
+        limits, reached = self._limits, lasting_limit(self.counters, self._limits)
         self._limit_lasts = reached is not None
         if (
             reached is None
@@ -248,20 +288,20 @@ class ManagedProcess:
         ):
             self._last_check_s = self._clock.monotonic_s()
             reached = self._check_resources()
+            self._limit_lasts = reached is not None and self._counters.resource_stops >= RESOURCE_STOPS
         if reached is not None:
             self._limit = reached
             _log.warning("limit reached", process=self.name, limit=reached)
             self._stop(reached)
 
     def _check_resources(self) -> str | None:
-        used = self._probe()
+        reached = resource_limit(self._probe(), self._limits)
+        stops = 0 if reached is None else self._counters.resource_stops + 1
+        self._counters = self._counters.model_copy(update={"resource_stops": stops})
         self._save()
-        if used.memory_gb > self._limits.maximum_memory_gb:
-            return f"limit of {self._limits.maximum_memory_gb:g} GB memory passed: {used.memory_gb:.2f} GB"
-        # 100 % of all cores cannot be passed, whatever rounding says.
-        if used.cpu_percent > self._limits.maximum_cpu_percent < 100.0:
-            return f"limit of {self._limits.maximum_cpu_percent:g} % CPU passed: {used.cpu_percent:.0f} %"
-        return None
+        if reached is not None:
+            self._dump(f"{self.name}: {reached}")
+        return reached
 
     def _save(self) -> None:
         try:
@@ -281,6 +321,10 @@ class ManagedProcess:
             "checkpoints": float(counters.checkpoints),
             "hours": counters.hours,
             "starts": float(counters.starts),
+            "maximum_episodes": float(self._limits.maximum_episodes),
+            "maximum_checkpoints": float(self._limits.maximum_checkpoints),
+            "maximum_hours": self._limits.maximum_hours,
+            "at_limit": float(self._limit is not None),
         }
         try:
             self._state.beat(self._clock, self._status, {**used, **self._extra})

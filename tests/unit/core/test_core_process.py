@@ -107,7 +107,68 @@ def test_a_loop_that_does_not_ask_cannot_pass_a_limit(state: StateDirectory) -> 
 
 
 def test_no_subclass_can_change_the_rules() -> None:
-    assert getattr(ManagedProcess, "__final__", False)
+    with pytest.raises(TypeError, match="limits hold for everybody"):
+        type("Lenient", (ManagedProcess,), {"should_run": lambda _: True})
+
+
+def test_a_swallowed_exception_gives_no_further_episode(state: StateDirectory) -> None:
+    with process(state, maximum_episodes=3) as managed:
+        played = 0
+        for _ in range(10):
+            try:
+                managed.count(episodes=1)
+                played += 1
+            except LimitReached:
+                continue
+        assert (played, managed.counters.episodes, managed.remaining_episodes) == (3, 3, 0)
+
+
+def test_a_lost_counter_file_gives_no_fresh_budget(state: StateDirectory) -> None:
+    with process(state, maximum_episodes=5) as managed:
+        managed.at_least(episodes=5)
+        assert not managed.should_run()
+        assert managed.limit_lasts
+    with process(state, maximum_episodes=5) as again:
+        assert not again.should_run()
+
+
+def test_memory_met_again_and_again_lasts_instead_of_restarting_for_ever(state: StateDirectory) -> None:
+    clock, lasting = ManualClock(), []
+    for _ in range(3):
+        with process(state, clock, Probe(memory_gb=7.0)) as managed:
+            clock.advance(300)
+            assert not managed.should_run()
+            lasting.append(managed.limit_lasts)
+    assert lasting == [False, False, True]
+    managed.raise_for_restart()  # it idles instead
+    with process(state, clock) as well:
+        clock.advance(300)
+        assert well.should_run()
+        assert well.counters.resource_stops == 0
+
+
+def test_a_failure_dumps_how_far_it_was_and_where_it_stood(state: StateDirectory) -> None:
+    def fail() -> None:
+        with process(state) as managed:
+            managed.count(episodes=7)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    dump = state.file(DUMP_FILE).read_text()
+    assert "failed: ZeroDivisionError" in dump
+    assert '"episodes": 7' in dump
+    assert "test_a_failure_dumps_how_far_it_was" in dump
+
+
+def test_the_default_limits_are_those_that_were_promised() -> None:
+    limits = ProcessLimitsConfig()
+    assert limits.maximum_episodes == 1_000_000
+    assert (limits.heartbeat_seconds, limits.resource_check_seconds, limits.stop_seconds) == (
+        60.0,
+        300.0,
+        30.0,
+    )
 
 
 def test_a_run_at_its_limit_stays_there_after_a_restart(state: StateDirectory) -> None:
@@ -292,7 +353,9 @@ def test_a_stop_that_takes_too_long_dumps_its_stacks_and_ends(tmp_path: Path) ->
         [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], timeout=60, check=False
     )
     assert result.returncode == STOP_TIMEOUT_EXIT_CODE
-    assert "deaf_loop" in (tmp_path / DUMP_FILE).read_text()
+    dump = (tmp_path / DUMP_FILE).read_text()
+    assert "deaf_loop" in dump
+    assert '"stop_reason": "SIGTERM"' in dump
 
 
 def test_the_probe_sees_this_process_and_its_children() -> None:
