@@ -18,6 +18,7 @@ import httpx
 from swt_broker import decoding
 from swt_broker.answers import check_read, is_definite_refusal, json_object, rejection
 from swt_broker.in_flight import InFlight
+from swt_broker.observer import RequestSeen, seen
 from swt_broker.orders import market_order_body
 from swt_broker.rate_limit import RateLimit
 from swt_broker.records import (
@@ -50,12 +51,20 @@ class OandaClient:
         settings: addresses, token, account.
         transport: an httpx transport; None: real HTTP. `swt_broker.asgi.StreamingASGITransport` talks to
             a practice server in the same process.
+        observe: is told of every request that was made, whatever came of it.
 
     Use as ``async with OandaClient(settings) as client``, or call `close`.
     """
 
-    def __init__(self, settings: BrokerSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        observe: Callable[[RequestSeen], None] = lambda _: None,
+    ) -> None:
         self.settings = settings
+        self._observe = observe
         self._account_path = f"/v3/accounts/{settings.account_id}"
         self._limit = RateLimit(settings.requests_per_second)
         self._in_flight = InFlight()
@@ -249,8 +258,11 @@ class OandaClient:
         """One attempt. It is in flight from here on: also while the rate limit holds it back."""
         async with self._in_flight:
             await self._limit.acquire()
-            async with asyncio.timeout(self.settings.request_timeout_s):
-                return await self._http.send(request)
+            with seen(request, self._observe) as note:
+                async with asyncio.timeout(self.settings.request_timeout_s):
+                    response = await self._http.send(request)
+                note(response.status_code)
+                return response
 
     async def _read(
         self, path: str, params: dict[str, str] | None = None, *, decode: Callable[[JSON], T]
