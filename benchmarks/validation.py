@@ -25,7 +25,8 @@ from swt_data.quality import check_quality
 from swt_data.sessions import build_session_index, split_index
 from swt_environments.dataset import load_bars
 from swt_features.processor import FeatureProcessor
-from swt_models.export import architecture_name, describe, export_weights
+from swt_models.architecture import architecture_name, describe
+from swt_models.export import export_weights
 from swt_models.observation import ObservationShape
 from swt_validation.checkpoint_validation import MarketSource, validate_checkpoint
 from swt_validation.levels import LEVELS, Level

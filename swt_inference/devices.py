@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from swt_core.config.models import ModelConfig
 from swt_core.errors import ConfigError
-from swt_inference.evaluator import Evaluator, TorchEvaluator
+from swt_inference.evaluator import Evaluator
 from swt_inference.numba_evaluator import NumbaEvaluator
-from swt_models.export import load_weights
-from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 
 
@@ -33,6 +30,13 @@ def create_evaluator(
     """
     if device in ("cpu", "auto"):
         return NumbaEvaluator(weights, model, observation)
+    # Here, not above: actors, validation and live trading start seconds earlier without torch.
+    import torch
+
+    from swt_inference.torch_evaluator import TorchEvaluator
+    from swt_models.export import load_weights
+    from swt_models.networks import StochasticMuZeroNetwork
+
     name = "cpu" if device == "torch-cpu" else device
     try:
         torch.zeros(1, device=name)

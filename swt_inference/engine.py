@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,10 @@ from swt_inference.devices import create_evaluator
 from swt_inference.evaluator import Evaluator
 from swt_inference.latency import LatencyHistogram
 from swt_inference.search.base import Bool, Float32, Int64, RootNoise
-from swt_models.export import export_weights, parse_description
-from swt_models.networks import StochasticMuZeroNetwork
+from swt_models.architecture import parse_description
+
+if TYPE_CHECKING:
+    from swt_models.networks import StochasticMuZeroNetwork
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class InferenceEngine:
         device: str = "cpu",
     ) -> InferenceEngine:
         """An engine of the network's present weights (a copy)."""
+        from swt_models.export import export_weights  # here: it needs torch, an engine does not
+
         weights = export_weights(network)
         evaluator = create_evaluator(weights, network.model, network.observation, device)
         return cls(evaluator, search, observation_size=network.observation.size, noise=noise)

@@ -23,7 +23,7 @@ from swt_inference.kernels import (
 )
 from swt_inference.packed_weights import WeightReader, norm_names
 from swt_inference.temporal import TemporalWeights, pooled_series_nb, temporal_weights
-from swt_models.networks import chance_codes
+from swt_models.architecture import chance_codes
 from swt_models.observation import ObservationShape
 from swt_models.support import Support
 
@@ -59,10 +59,10 @@ class NumbaEvaluator:
         self.codes = chance_codes(model)
         self._observation = observation
         support = Support.of(model)
-        self._transformed = support.transformed
+        self.transformed = support.transformed
         bins = -(-support.bins // LANES) * LANES
-        self._atoms = np.zeros(bins, np.float32)
-        self._atoms[: support.bins] = support.atoms()
+        self.support_atoms = np.zeros(bins, np.float32)
+        self.support_atoms[: support.bins] = support.atoms()
         reader = WeightReader(weights, model)
         inputs = observation.size
         self._temporal: TemporalWeights | None = None
@@ -87,7 +87,29 @@ class NumbaEvaluator:
         self._columns = max(x.bias.size for x in heads)
         self._scratch = self._allocate(2)
 
+    def represent(self, observations: Float32) -> Float32:
+        """h alone: latents ``[n, H]``."""
+        latents = np.empty((len(observations), self.width), np.float32)
+        self._represent(observations, latents)
+        return latents
+
     def root(self, observations: Float32) -> StateEvaluation:
+        result = self._state_outputs(len(observations))
+        self._represent(observations, result.embeddings)
+        _predict_nb(
+            max(len(observations), 2),
+            *self._prediction,
+            *self._policy_heads,
+            self.support_atoms,
+            self.transformed,
+            result.embeddings,
+            *self._scratch,
+            result.values,
+            result.policy_logits,
+        )
+        return result
+
+    def _represent(self, observations: Float32, latents: Float32) -> None:
         count = len(observations)
         rows = max(count, 2)
         scratch = self._space(rows)
@@ -101,7 +123,6 @@ class NumbaEvaluator:
                 np.ascontiguousarray(observations[:, :market], np.float32), *self._temporal, merged[:count]
             )
             merged[:count, channels:] = observations[:, market:]
-        result = self._state_outputs(count)
         _root_nb(
             merged,
             self._input,
@@ -110,20 +131,8 @@ class NumbaEvaluator:
             scratch.values,
             scratch.hidden,
             scratch.product,
-            result.embeddings,
+            latents,
         )
-        _predict_nb(
-            rows,
-            *self._prediction,
-            *self._policy_heads,
-            self._atoms,
-            self._transformed,
-            result.embeddings,
-            *scratch,
-            result.values,
-            result.policy_logits,
-        )
-        return result
 
     def afterstates(self, latents: Float32, actions: Int32) -> AfterstateEvaluation:
         count = len(latents)
@@ -149,8 +158,8 @@ class NumbaEvaluator:
             rows,
             *self._afterstate_prediction,
             *self._chance_heads,
-            self._atoms,
-            self._transformed,
+            self.support_atoms,
+            self.transformed,
             result.embeddings,
             *scratch,
             result.values,
@@ -178,8 +187,8 @@ class NumbaEvaluator:
             rows,
             scratch.values,
             *self._reward_heads,
-            self._atoms,
-            self._transformed,
+            self.support_atoms,
+            self.transformed,
             scratch.hidden,
             scratch.space,
             scratch.powers,
@@ -191,8 +200,8 @@ class NumbaEvaluator:
             rows,
             *self._prediction,
             *self._policy_heads,
-            self._atoms,
-            self._transformed,
+            self.support_atoms,
+            self.transformed,
             result.embeddings,
             *scratch,
             result.values,
@@ -220,7 +229,7 @@ class NumbaEvaluator:
             np.zeros(shape, np.float32),
             np.zeros(shape, np.float32),
             np.zeros(rows * self._columns, np.float32),
-            np.zeros(len(self._atoms), np.float32),
+            np.zeros(len(self.support_atoms), np.float32),
             np.zeros(self._columns, np.float32),
         )
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from swt_core.errors import IncompatibleModelError
 from swt_inference.kernels import Float32, linear_nb, norm_relu_nb
+from swt_models.architecture import TCN_CHANNELS, TCN_DILATIONS, TCN_TAPS
 from swt_models.observation import ObservationShape
-from swt_models.representation import TCN_CHANNELS, TCN_DILATIONS, TCN_TAPS
 
 
 class TemporalWeights(NamedTuple):

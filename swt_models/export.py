@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from swt_core.config.models import ModelConfig
 from swt_core.errors import IncompatibleModelError
-from swt_models.networks import StochasticMuZeroNetwork, chance_codes
-from swt_models.observation import ObservationShape
+from swt_models.architecture import parse_description
+from swt_models.networks import StochasticMuZeroNetwork
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -45,35 +42,6 @@ def load_weights(network: StochasticMuZeroNetwork, weights: Mapping[str, NDArray
     # A copy: torch warns about (and could write through) the read-only arrays of a memory-mapped file.
     tensors = {name: torch.tensor(np.asarray(value, np.float32)) for name, value in weights.items()}
     network.load_state_dict(tensors)
-
-
-def architecture_name(model: ModelConfig, observation: ObservationShape) -> str:
-    """A short name of everything that fixes the weights' shapes, for checkpoint file names."""
-    chance = "o" if model.chance == "outcomes" else "c"
-    return (
-        f"{observation.kind}{observation.size}-h{model.hidden_dim}b{model.residual_blocks}"
-        f"-s{model.support_bins}-{chance}{chance_codes(model)}"
-    )
-
-
-def describe(model: ModelConfig, observation: ObservationShape) -> dict[str, Any]:
-    """What a checkpoint's metadata must hold to rebuild the network (``model_config``)."""
-    return {"model": model.model_dump(mode="json"), "observation": asdict(observation)}
-
-
-def parse_description(description: Mapping[str, Any]) -> tuple[ModelConfig, ObservationShape]:
-    """The inverse of `describe`.
-
-    Raises:
-        IncompatibleModelError: the description is of another format.
-    """
-    try:
-        return ModelConfig(**description["model"]), ObservationShape(**description["observation"])
-    except (KeyError, TypeError, ValidationError) as error:
-        raise IncompatibleModelError(
-            f"the checkpoint's model_config is not one of this version: {error}",
-            remedy="retrain, or use the version of SWT that wrote the checkpoint",
-        ) from error
 
 
 def network_from_description(description: Mapping[str, Any]) -> StochasticMuZeroNetwork:

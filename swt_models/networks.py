@@ -14,15 +14,11 @@ from torch import Tensor, nn
 
 from swt_core.config.models import ModelConfig
 from swt_core.position import ACTIONS
+from swt_models.architecture import chance_codes
 from swt_models.blocks import ResidualStack, TrunkWithHeads, normalise
 from swt_models.observation import ObservationShape
 from swt_models.representation import representation_network
 from swt_models.support import Support
-
-
-def chance_codes(model: ModelConfig) -> int:
-    """Number of chance codes C."""
-    return model.chance_outcomes if model.chance == "outcomes" else model.codebook_size
 
 
 class StochasticMuZeroNetwork(nn.Module):

@@ -6,12 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from swt_core.config.models import ModelConfig
+from swt_models.architecture import TCN_CHANNELS, TCN_DILATIONS, TCN_TAPS
 from swt_models.blocks import ResidualStack, normalise
 from swt_models.observation import ObservationShape
-
-TCN_CHANNELS = 48
-TCN_DILATIONS = (1, 2, 4, 8)
-TCN_TAPS = 3
 
 
 def representation_network(model: ModelConfig, observation: ObservationShape) -> nn.Module:

@@ -8,14 +8,16 @@ head's logits become the scalar Σ p·atom again. With the value transform the a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from swt_core.config.models import ModelConfig
 from swt_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EPSILON = 1e-3
 
@@ -47,6 +49,8 @@ class Support:
 
     def two_hot(self, values: Tensor) -> Tensor:
         """Two-hot weights ``[..., bins]`` of ``values`` ``[...]`` (pips, clipped to the support)."""
+        import torch  # here: actors evaluate without it
+
         low, high = self._bounds()
         clipped = values.float().clamp(low, high)
         if self.transformed:
@@ -64,6 +68,8 @@ class Support:
 
     def scalar(self, logits: Tensor) -> Tensor:
         """Expected value in pips, ``[...]``, of ``logits`` ``[..., bins]``."""
+        import torch
+
         atoms = torch.from_numpy(self.atoms()).to(logits.device)
         expected = torch.softmax(logits.float(), dim=-1) @ atoms
         return inverse_transform(expected) if self.transformed else expected

@@ -10,7 +10,7 @@ from swt_core.checkpoints import CheckpointData, CheckpointMetadata
 from swt_core.config import SWTConfig
 from swt_core.config.loading import config_hash
 from swt_environments.dataset import Dataset
-from swt_models.export import architecture_name, describe
+from swt_models.architecture import architecture_name, describe
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_training.resume import RunCounters
 from swt_training.selection import Selection

@@ -35,7 +35,8 @@ from swt_live.decider import DecisionPoint
 from swt_live.journal import JOURNAL_FILE, Journal
 from swt_live.practice.server import PracticeServer
 from swt_live.practice.settings import PracticeSettings
-from swt_models.export import describe, export_weights
+from swt_models.architecture import describe
+from swt_models.export import export_weights
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 

@@ -23,7 +23,8 @@ from swt_inference.numba_evaluator import _root_nb
 from swt_inference.search.gumbel_rules import final_choice_nb
 from swt_inference.temporal import pooled_series_nb
 from swt_inference.warm import warm_inference
-from swt_models.export import architecture_name, describe, export_weights
+from swt_models.architecture import architecture_name, describe
+from swt_models.export import export_weights
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 

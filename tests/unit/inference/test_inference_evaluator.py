@@ -12,11 +12,11 @@ from swt_core.config.models import ModelConfig
 from swt_core.errors import ConfigError, IncompatibleModelError
 from swt_core.position import ACTIONS
 from swt_inference.devices import create_evaluator
-from swt_inference.evaluator import TorchEvaluator
 from swt_inference.kernels import PADDING, expected_value_nb, peak_nb
 from swt_inference.numba_evaluator import NumbaEvaluator
+from swt_inference.torch_evaluator import TorchEvaluator
+from swt_models.architecture import chance_codes
 from swt_models.export import export_weights
-from swt_models.networks import chance_codes
 from swt_models.observation import ObservationShape
 
 VARIANTS: dict[str, tuple[ObservationShape, dict[str, Any]]] = {

@@ -9,13 +9,8 @@ import torch
 from benchmarks.random_network import random_network
 from swt_core.config.models import ModelConfig
 from swt_core.errors import ConfigError, IncompatibleModelError
-from swt_models.export import (
-    architecture_name,
-    describe,
-    export_weights,
-    load_weights,
-    network_from_description,
-)
+from swt_models.architecture import architecture_name, describe
+from swt_models.export import export_weights, load_weights, network_from_description
 from swt_models.networks import StochasticMuZeroNetwork, commitment_loss
 from swt_models.observation import ObservationShape
 
