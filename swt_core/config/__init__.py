@@ -10,6 +10,7 @@ from swt_core.config.models import (
     SWTConfig,
     TradingConfig,
     TradingSafetyConfig,
+    TrainerAlarmsConfig,
     TrainingConfig,
     ValidationConfig,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "SearchConfig",
     "TradingConfig",
     "TradingSafetyConfig",
+    "TrainerAlarmsConfig",
     "TrainingConfig",
     "ValidationConfig",
 ]

@@ -146,6 +146,9 @@ class TrainingConfig(_Section):
     unroll_steps: int = Field(5, ge=1, le=20, description="K, steps the model is unrolled")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="peak learning rate")
     final_learning_rate: float = Field(1e-4, gt=0, le=1, description="learning rate at the end of the decay")
+    fine_tune_learning_rate: float = Field(
+        3e-4, gt=0, le=1, description="peak learning rate of a run that began from a checkpoint"
+    )
     decay_sessions: int = Field(20_000, ge=1, description="learner sessions over which the rate decays")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
@@ -237,6 +240,9 @@ class TrainingConfig(_Section):
     checkpoint_minimum_seconds: float = Field(60.0, ge=0, description="least time between checkpoints, s")
     selection_sessions: int = Field(100, ge=10, description="fixed validation sessions that choose the best")
     keep_last_checkpoints: int = Field(5, ge=1, description="newest checkpoints that are kept")
+    keep_improvement_pips: float = Field(
+        0.5, gt=0, description="gain in expectancy over all before that keeps a checkpoint for good, pips"
+    )
 
 
 class ValidationConfig(_Section):
@@ -342,6 +348,33 @@ class ProcessLimitsConfig(_Section):
     stop_seconds: float = Field(30.0, gt=0, description="time for a graceful stop, s")
 
 
+class TrainerAlarmsConfig(_Section):
+    """What the trainer calls a collapse, and when it goes back to its last good state."""
+
+    window_sessions: int = Field(500, ge=1, description="self-play sessions that rolling figures look at")
+    action_share: float = Field(
+        0.95, gt=0, le=1, description="share of decisions, or of entries, above which one action is alone"
+    )
+    least_trades_per_session: float = Field(
+        0.5, ge=0, description="closed trades a session below which mostly holding is an alarm"
+    )
+    unused_codes_share: float = Field(
+        0.5, gt=0, le=1, description="share of unused chance codes that is an alarm"
+    )
+    value_share_of_support: float = Field(
+        0.9, gt=0, le=1, description="mean |value| over the support's bound that is an alarm"
+    )
+    nonfinite_steps: int = Field(
+        3, ge=1, description="learner steps in a row that are not finite, until the last good state returns"
+    )
+    maximum_rollbacks: int = Field(
+        5, ge=1, description="returns to the last good state without progress, after which the trainer ends"
+    )
+    longest_round_minutes: float = Field(
+        30.0, gt=0, description="a round that takes longer beats no heartbeat, so a watchdog ends it, minutes"
+    )
+
+
 class SWTConfig(_Section):
     """The whole configuration."""
 
@@ -354,6 +387,7 @@ class SWTConfig(_Section):
     live: LiveConfig = LiveConfig()
     trading_safety: TradingSafetyConfig = TradingSafetyConfig()
     process_limits: ProcessLimitsConfig = ProcessLimitsConfig()
+    trainer_alarms: TrainerAlarmsConfig = TrainerAlarmsConfig()
 
     @field_validator("trading_safety")
     @classmethod
