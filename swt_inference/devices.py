@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,28 @@ def create_evaluator(
     model: ModelConfig,
     observation: ObservationShape,
     device: str = "cpu",
+    arithmetic: Literal["float32", "int8"] = "float32",
 ) -> Evaluator:
     """The evaluator for ``device``.
 
     ``cpu`` is the numba evaluator; ``auto`` too, because one decision at a time is faster there than on an
-    accelerator; anything else is a torch device (``torch-cpu``: the reference).
+    accelerator; anything else is a torch device (``cuda``, ``mps``; ``torch-cpu``: the reference).
+    ``arithmetic`` ``int8`` exists on the CPU alone.
 
     Raises:
-        ConfigError: torch does not know or have the device.
+        ConfigError: torch does not know or have the device, or it has no such arithmetic.
     """
     if device in ("cpu", "auto"):
+        if arithmetic == "int8":
+            from swt_inference.int8_evaluator import Int8Evaluator
+
+            return Int8Evaluator(weights, model, observation)
         return NumbaEvaluator(weights, model, observation)
+    if arithmetic != "float32":
+        raise ConfigError(
+            f"trading.search.evaluator is {arithmetic!r}, which device {device!r} does not have",
+            remedy="use device cpu, or trading.search.evaluator=float32",
+        )
     # Here, not above: actors, validation and live trading start seconds earlier without torch.
     import torch
 

@@ -90,7 +90,7 @@ class InferenceEngine:
         from swt_models.export import export_weights  # here: it needs torch, an engine does not
 
         weights = export_weights(network)
-        evaluator = create_evaluator(weights, network.model, network.observation, device)
+        evaluator = create_evaluator(weights, network.model, network.observation, device, search.evaluator)
         return cls(evaluator, search, observation_size=network.observation.size, noise=noise)
 
     @classmethod
@@ -135,7 +135,7 @@ class InferenceEngine:
         )
         model, observation = parse_description(metadata.model_settings)
         return cls(
-            create_evaluator(weights, model, observation, device),
+            create_evaluator(weights, model, observation, device, search.evaluator),
             search,
             observation_size=observation.size,
             model_hash=ref.sha256,

@@ -77,7 +77,7 @@ class SearchPolicy:
         shares = np.zeros((batch, ACTIONS), np.float32)
         values = np.zeros(batch, np.float32)
         actions[live], confidence[live], values[live] = found.actions, found.confidence, found.root_values
-        shares[live] = found.visit_counts / np.maximum(found.visit_counts.sum(1, keepdims=True), 1)
+        shares[live] = found.policy
         return Choices(actions, confidence, shares, values)
 
 

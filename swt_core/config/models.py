@@ -103,7 +103,15 @@ class SearchConfig(_Section):
     discount: float = Field(0.997, gt=0, le=1, description="γ, per bar")
     c_puct: float = Field(1.25, gt=0, description="pUCT's first constant")
     pb_c_base: float = Field(19_652.0, gt=0, description="pUCT's second constant")
-    temperature: float = Field(1.0, ge=0, description="visit temperature of evaluation diagnostics")
+    temperature: float = Field(
+        1.0,
+        ge=0,
+        description="T of the policy that search reports to learning, visits^(1/T); it does not change play",
+    )
+    evaluator: Literal["float32", "int8"] = Field(
+        "float32",
+        description="arithmetic of the networks in search on the CPU; int8: faster, nearly the same decisions",
+    )
     minimum_value_range_pips: float = Field(
         16.0, ge=0, description="smallest range values are scaled to in pUCT, pips; 0: plain MuZero"
     )

@@ -71,8 +71,8 @@ class SearchResult:
     """What a search found, for B roots.
 
     ``root_values`` are the searched values; ``q_values`` of unvisited actions carry the root's value.
-    ``policy`` is the policy target: visit shares, or Gumbel's improved policy. ``actions`` is the action
-    that the algorithm plays without temperature; ``explored`` says that it already is a random draw.
+    ``policy`` is the policy target: visits^(1/T) as shares, or Gumbel's improved policy. ``actions`` is the
+    action that the algorithm plays without temperature; ``explored`` says that it already is a random draw.
     ``reused`` counts simulations that needed no evaluation. Values in pips.
     """
 

@@ -71,4 +71,6 @@ class GumbelSearch:
         policy = np.empty(masks.shape, np.float32)
         final_choice_nb(tree, gumbel, actions, policy)
         prior = legal_softmax(root.policy_logits, masks)
-        return summarise(tree, statistics, prior, config.simulations, actions, policy, explored)
+        return summarise(
+            tree, statistics, prior, config.simulations, actions=actions, policy=policy, explored=explored
+        )

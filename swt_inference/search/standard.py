@@ -48,4 +48,4 @@ class StandardSearch:
             self.config.simulations,
             self.config.discount,
         )
-        return summarise(tree, statistics, prior, self.config.simulations)
+        return summarise(tree, statistics, prior, self.config.simulations, self.config.temperature)

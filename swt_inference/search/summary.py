@@ -35,16 +35,32 @@ def most_visited(visit_counts: Int64, prior: Float32) -> Int64:
     return np.argmax(visit_counts + 0.5 * prior, axis=1)
 
 
+def visit_policy(visit_counts: Int64, temperature: float) -> Float32:
+    """``visits^(1/T)`` as shares ``[B, A]``; T = 0 is one on the most visited action, the first of equals."""
+    shares = visit_counts / visit_counts.sum(axis=1, keepdims=True)
+    if temperature == 0:
+        shares = np.eye(visit_counts.shape[1])[visit_counts.argmax(axis=1)]
+    elif temperature != 1:
+        # Scaled by the largest first: a small T would take every share to zero.
+        powers = (shares / shares.max(axis=1, keepdims=True)) ** (1 / temperature)
+        shares = powers / powers.sum(axis=1, keepdims=True)
+    return shares.astype(np.float32)
+
+
 def summarise(
     tree: Tree,
     statistics: Statistics,
     prior: Float32,
     simulations: int,
+    temperature: float = 1.0,
     actions: Int64 | None = None,
     policy: Float32 | None = None,
     explored: bool = False,
 ) -> SearchResult:
-    """Collect the roots' statistics; without ``actions`` the most visited one is played."""
+    """Collect the roots' statistics; without ``actions`` the most visited one is played.
+
+    Without ``policy`` it is that of the visits at ``temperature``.
+    """
     batch, count = prior.shape
     visit_counts = np.zeros((batch, count), np.int64)
     q_values = np.zeros((batch, count), np.float32)
@@ -56,7 +72,7 @@ def summarise(
         raw_values=tree.raw_values[:, 0].copy(),
         q_values=q_values,
         prior=prior,
-        policy=(visit_counts / simulations).astype(np.float32) if policy is None else policy,
+        policy=visit_policy(visit_counts, temperature) if policy is None else policy,
         max_depth=statistics.deepest,
         mean_depth=statistics.total / simulations,
         reused=statistics.reused,

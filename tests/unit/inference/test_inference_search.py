@@ -15,7 +15,7 @@ from swt_core.errors import ConfigError
 from swt_core.position import BUY, CLOSE, HOLD, SELL
 from swt_inference.agents import create_search
 from swt_inference.evaluator import Evaluator
-from swt_inference.search.base import LegalRule, no_rule, position_rule
+from swt_inference.search.base import LegalRule, SearchResult, no_rule, position_rule
 from swt_inference.search.gumbel import GumbelSearch
 from swt_inference.search.simulate import no_reuse, puct_choice, run_simulations
 from swt_inference.search.standard import StandardSearch
@@ -295,3 +295,24 @@ def test_differences_below_the_minimum_range_leave_the_prior_its_say() -> None:
     plain = StandardSearch(config_of(30), rule=no_rule(4))(TableEvaluator(tables), roots, masks)
     assert (np.abs(muted.visit_counts - prior_only.visit_counts).max(axis=1) <= 1).mean() > 0.9
     assert (np.abs(plain.visit_counts - prior_only.visit_counts).max(axis=1) > 3).mean() > 0.5
+
+
+def test_the_reported_policy_is_visits_at_the_configured_temperature() -> None:
+    game = case(0, roots=32)
+
+    def found(temperature: float) -> SearchResult:
+        config = config_of(30).model_copy(update={"temperature": temperature})
+        return StandardSearch(config, rule=RULE)(TableEvaluator(game.tables), game.roots, game.masks)
+
+    plain = found(1.0)
+    visits = plain.visit_counts.astype(np.float64)
+    assert np.array_equal(plain.policy, (visits / 30).astype(np.float32))
+    squared = visits**2 / (visits**2).sum(axis=1, keepdims=True)
+    assert np.allclose(found(0.5).policy, squared, atol=1e-6)
+    cold = found(0.0)
+    assert np.array_equal(cold.policy.argmax(axis=1), visits.argmax(axis=1))
+    assert (cold.policy.sum(axis=1) == 1).all()
+    assert ((cold.policy == 0) | (cold.policy == 1)).all()
+    # Play does not follow it.
+    assert np.array_equal(cold.actions, plain.actions)
+    assert np.array_equal(found(2.0).visit_counts, plain.visit_counts)
