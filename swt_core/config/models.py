@@ -383,6 +383,26 @@ class TrainerAlarmsConfig(_Section):
     )
 
 
+class PoolConfig(_Section):
+    """The worker pool on which actors and validation play."""
+
+    kind: Literal["local", "ray"] = Field(
+        "local", description="local: processes of this machine; ray: a Ray cluster (extra `ray`)"
+    )
+    ray_address: str | None = Field(
+        None, description="of the cluster, or auto; none: $RAY_ADDRESS, else a cluster of this machine alone"
+    )
+    heartbeat_seconds: float = Field(1.0, gt=0, description="how often a worker says that it lives, s")
+    silence_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="a worker that says nothing for so long is replaced, s; longer than the longest kernel",
+    )
+    task_timeout_seconds: float = Field(
+        1800.0, gt=0, description="a worker that takes longer for one task is replaced, s"
+    )
+
+
 class SWTConfig(_Section):
     """The whole configuration."""
 
@@ -396,6 +416,7 @@ class SWTConfig(_Section):
     trading_safety: TradingSafetyConfig = TradingSafetyConfig()
     process_limits: ProcessLimitsConfig = ProcessLimitsConfig()
     trainer_alarms: TrainerAlarmsConfig = TrainerAlarmsConfig()
+    pool: PoolConfig = PoolConfig()
 
     @field_validator("trading_safety")
     @classmethod
