@@ -23,7 +23,7 @@ from swt_core.clock import Clock, SystemClock
 from swt_core.config import SWTConfig
 from swt_core.config.loading import load_config
 from swt_core.errors import ConfigError
-from swt_core.pool import LocalPool
+from swt_core.local_pool import LocalPool
 from swt_core.position import HOLD
 from swt_environments.dataset import Dataset, load_dataset
 from swt_models.export import Weights, export_weights
@@ -31,6 +31,7 @@ from swt_models.observation import ObservationShape
 from swt_training.learner import INITIAL_HOLD_LOGIT
 from swt_training.replay import ReplayBuffer
 from swt_training.selfplay import PlayTask, play_sessions
+from swt_training.session_table import SessionTable
 
 NAME: Final = "selfplay"
 # What the original reports for its own self-play: 6–7 s an episode on two workers.
@@ -81,17 +82,14 @@ def _stream(
     config: SWTConfig, tasks: Sequence[PlayTask], workers: int, clock: Clock
 ) -> tuple[list[float], list[int], ReplayBuffer]:
     training = config.training
-    replay = ReplayBuffer(
-        training.replay_capacity_steps, config.data.session_bars, training.minimum_trading_share
-    )
+    replay = ReplayBuffer.configured(training, config.data.session_bars)
     rng = np.random.default_rng(training.seed)
     arrivals_s: list[float] = []
     episodes: list[int] = []
     pool = LocalPool(workers, clock=clock)
     try:
         for result in pool.map(play_sessions, tasks, ordered=False):
-            assert result.trajectories is not None
-            replay.add(result.trajectories, sum(episodes), rng)
+            replay.add(SessionTable.of(result, sum(episodes)), rng)
             episodes.append(len(result.episode_pips))
             arrivals_s.append(clock.monotonic_s())
     finally:

@@ -31,7 +31,9 @@ class SessionBatch:
         codes: ``[S, T]`` chance code of the move from each decision row to the next.
         visited_sides: ``[R, T]`` side index that self-play held at each bar of the *last* R sessions, where
             observations hold the position it really had.
-        search_policies: ``[R, T, 4]`` the search's policy there.
+        search_policies: ``[R, T, 4]`` the search's policy there; zeros where nobody searched.
+        selected_by_outcome: how many of the *last* sessions were chosen for how they ended. What happened
+            there is luckier than the market: they may teach what search thought, and no values.
     """
 
     first_rows: Int64
@@ -41,6 +43,7 @@ class SessionBatch:
     codes: Int64
     visited_sides: Int64
     search_policies: Float32
+    selected_by_outcome: int = 0
 
 
 def session_batch(
@@ -51,6 +54,7 @@ def session_batch(
     rng: np.random.Generator,
     replayed: Trajectories | None = None,
     drawdown_share: float = 0.01,
+    selected_by_outcome: int = 0,
 ) -> SessionBatch:
     """Gather sessions from the market: fresh ones, then replayed ones.
 
@@ -79,4 +83,5 @@ def session_batch(
         codes=chance_outcomes(market.bars, rows[:, :-1], outcomes),
         visited_sides=visited,
         search_policies=policies,
+        selected_by_outcome=selected_by_outcome,
     )

@@ -12,7 +12,7 @@ from swt_core.statistics import trade_statistics
 from swt_inference.rollout import RolloutResult
 from swt_models.export import Weights
 from swt_training.learner import Learner, LossParts
-from swt_training.replay import ReplayStatistics
+from swt_training.replay_statistics import ReplayStatistics
 from swt_training.selection import Selection
 
 

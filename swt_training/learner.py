@@ -136,14 +136,18 @@ class Learner:
         occupancy = occupancy_nb(table[:, :-1])
 
         weights = (1.0 - OFF_PATH_SHARE) * occupancy + OFF_PATH_SHARE / SIDES
+        # What happened in sessions chosen for how they ended is luckier than the market.
+        honest = sessions - batch.selected_by_outcome
+        weights[honest:] = 0.0
         advantage = (q - v[:, :-1, :, None]) * weights[..., None]
         advantage *= batch.masks[:, :-1]
-        policy_loss = -(policy[:, :-1] * torch.from_numpy(advantage).float()).sum() / (sessions * steps)
+        policy_loss = -(policy[:, :-1] * torch.from_numpy(advantage).float()).sum() / (honest * steps)
         entropy = -(policy[:, :-1] * log_policy[:, :-1].clamp_min(-50.0)).sum(-1)
-        entropy = (entropy * torch.from_numpy(weights).float()).sum() / (sessions * steps)
+        entropy = (entropy * torch.from_numpy(weights).float()).sum() / (honest * steps)
 
         # Whole bars: what the market did is the same noise for every side and cancels between them.
         chosen = rng.random((sessions, steps)) < VALUE_SHARE
+        chosen[honest:] = False
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16):
             value_logits = network.value_logits(hidden[:, :-1][torch.from_numpy(chosen)].flatten(0, 1))
         wanted = v_target[:, :-1][chosen]
@@ -184,7 +188,7 @@ class Learner:
         A step that is not finite is dropped and counted.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         clip = self.training.gradient_clip
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip))
         finite = bool(np.isfinite(norm)) and bool(torch.isfinite(total.detach()))
@@ -213,7 +217,7 @@ class Learner:
         """Afterstate values of every legal action from every side at random bars: what search compares."""
         network, roots = self.network, self.training.action_value_roots
         sessions, steps = batch.codes.shape
-        s = np.repeat(rng.integers(sessions, size=roots), SIDES)
+        s = np.repeat(rng.integers(sessions - batch.selected_by_outcome, size=roots), SIDES)
         t = np.repeat(rng.integers(steps, size=roots), SIDES)
         side = np.tile(np.arange(SIDES), roots)
         legal = batch.masks[s, t, side]
@@ -244,7 +248,8 @@ class Learner:
         a target without noise.
         """
         network, count = self.network, self.training.unroll_steps
-        unroll = draw_unroll(table, batch.masks, self.training.unroll_batch, count, rng)
+        honest = len(table) - batch.selected_by_outcome
+        unroll = draw_unroll(table[:honest], batch.masks, self.training.unroll_batch, count, rng)
         s = unroll.sessions
         latent = latents[s, unroll.steps, unroll.sides[:, 0]]
         zero = torch.zeros(())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from swt_core.config import SWTConfig
+from swt_core.config import SWTConfig, TrainingConfig
 from swt_core.config.loading import config_hash
 from swt_core.errors import ConfigError
 from swt_environments.dataset import Dataset
@@ -14,19 +14,26 @@ from swt_training.learner import Learner
 
 # AMDDP_k is learned in its dense form, which adds up to it over every trade: k/100 of each preset.
 DRAWDOWN_SHARES = {"dense": 0.01, "amddp1": 0.01, "amddp5": 0.05}
+REPORTING_KEYS = (
+    "maximum_minutes",
+    "checkpoint_every_episodes",
+    "checkpoint_minimum_seconds",
+    "keep_last_checkpoints",
+    "keep_improvement_pips",
+)
 LEARNING_SECTIONS = ("data", "features", "model", "training", "trading")
 
 
 def learning_hash(config: SWTConfig) -> str:
     """Hash of what determines the learned weights; when a run ends or reports is not part of it."""
-    neutral = {
-        "maximum_minutes": None,
-        "checkpoint_every_episodes": 10,
-        "checkpoint_minimum_seconds": 60.0,
-        "keep_last_checkpoints": 5,
-    }
-    training = config.training.model_copy(update=neutral)
+    training = neutral_training(config.training)
     return config_hash(config.model_copy(update={"training": training}), LEARNING_SECTIONS)
+
+
+def neutral_training(training: TrainingConfig) -> TrainingConfig:
+    """``training`` with what only decides when a run ends or reports at its defaults."""
+    usual = TrainingConfig()
+    return training.model_copy(update={name: getattr(usual, name) for name in REPORTING_KEYS})
 
 
 def fresh_learner(config: SWTConfig, dataset: Dataset) -> tuple[StochasticMuZeroNetwork, Learner]:
@@ -47,11 +54,27 @@ def require_supported(config: SWTConfig) -> None:
     Raises:
         ConfigError: naming the setting.
     """
-    if config.training.algorithm == "plain":
-        raise ConfigError(
-            "training.algorithm plain is not built yet", remedy="set training.algorithm to path_value"
-        )
-    if config.training.reward not in DRAWDOWN_SHARES:
+    training = config.training
+    if training.reanalyse_sessions_per_round and training.reanalyse_backwards:
+        if config.model.chance == "codebook":
+            raise ConfigError(
+                "training.reanalyse_backwards needs observable chance codes, model.chance is codebook",
+                remedy="set training.reanalyse_backwards to false, or model.chance to outcomes",
+            )
+        if config.trading.search.algorithm == "gumbel":
+            raise ConfigError(
+                "training.reanalyse_backwards does not go with trading.search.algorithm gumbel",
+                remedy="set training.reanalyse_backwards to false, or the algorithm to rezero",
+            )
+    if training.algorithm == "plain":
+        if config.data.session_bars <= training.unroll_steps:
+            raise ConfigError(
+                f"training.unroll_steps {training.unroll_steps} does not fit into sessions of "
+                f"{config.data.session_bars} bars",
+                remedy="unroll less, or use longer sessions",
+            )
+        return
+    if training.reward not in DRAWDOWN_SHARES:
         raise ConfigError(
             f"training.reward {config.training.reward} does not go with training.algorithm path_value: "
             "exact path values need a reward that is Markov in (bar, side)",

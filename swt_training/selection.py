@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from swt_core.pool import WorkerPool
 from swt_core.statistics import TradeStatistics, trade_statistics
 from swt_inference.rollout import RolloutResult
+from swt_training.reanalysis import Reanalysis, ReanalysisTask, reanalyse_sessions
 from swt_training.selfplay import PlayTask, play_sessions
 
 Int64 = NDArray[np.int64]
@@ -79,6 +80,10 @@ class BackgroundPlay:
     def submit(self, tasks: list[PlayTask]) -> Future[list[RolloutResult]]:
         """Start playing; the future's result is in the order of the tasks."""
         return self._thread.submit(lambda: list(self._pool.map(play_sessions, tasks)))
+
+    def submit_reanalysis(self, tasks: list[ReanalysisTask]) -> Future[list[Reanalysis]]:
+        """The same for sessions to search again, after what was submitted before."""
+        return self._thread.submit(lambda: list(self._pool.map(reanalyse_sessions, tasks)))
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from swt_core.config import SearchConfig, SWTConfig
+from swt_core.config import SearchConfig, SWTConfig, TrainingConfig
 from swt_core.errors import DataError
 from swt_environments.dataset import Dataset, load_dataset
 from swt_inference.devices import create_evaluator
 from swt_inference.engine import InferenceEngine
+from swt_inference.evaluator import Evaluator
 from swt_inference.rollout import RolloutResult, SearchPolicy, play
 from swt_inference.search.base import RootNoise
 from swt_models.observation import ObservationShape
@@ -46,7 +47,12 @@ class PlayTask:
 
 
 @lru_cache(maxsize=1)
-def _dataset(config_json: str, boundaries_s: tuple[int, int], sha256: str) -> Dataset:
+def actor_dataset(config_json: str, boundaries_s: tuple[int, int], sha256: str) -> Dataset:
+    """The market of a run, loaded once in each worker.
+
+    Raises:
+        DataError: its bars are not the trainer's.
+    """
     dataset = load_dataset(SWTConfig.model_validate_json(config_json), boundaries_s)
     if dataset.bars.sha256 != sha256:
         raise DataError("the actor's bars are not the trainer's", remedy="do not change data/ during a run")
@@ -56,7 +62,7 @@ def _dataset(config_json: str, boundaries_s: tuple[int, int], sha256: str) -> Da
 def play_sessions(task: PlayTask) -> RolloutResult:
     """Play the task's sessions; runs in a worker."""
     config = task.config
-    dataset = _dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256)
+    dataset = actor_dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256)
     market = dataset.market
     engine = frozen_engine(task.weights, config, market.processor.market_size, market.processor.position_size)
     rng = np.random.default_rng(np.random.SeedSequence(task.seed[0], spawn_key=task.seed[1:]))
@@ -78,10 +84,23 @@ def play_sessions(task: PlayTask) -> RolloutResult:
 
 def frozen_engine(weights: Path, config: SWTConfig, market_size: int, position_size: int) -> InferenceEngine:
     """An engine on weights that a trainer exported (not a published checkpoint)."""
+    evaluator = frozen_evaluator(weights, config, market_size, position_size)
     shape = ObservationShape.for_profile(config.features.profile, market_size, position_size)
-    evaluator = create_evaluator(load_file(weights), config.model, shape, "cpu")
     noise = RootNoise(config.training.dirichlet_alpha, config.training.dirichlet_fraction)
     return InferenceEngine(evaluator, search_of(config), observation_size=shape.size, noise=noise)
+
+
+def frozen_evaluator(weights: Path, config: SWTConfig, market_size: int, position_size: int) -> Evaluator:
+    """The networks of weights that a trainer exported, as search sees them."""
+    shape = ObservationShape.for_profile(config.features.profile, market_size, position_size)
+    return create_evaluator(load_file(weights), config.model, shape, "cpu")
+
+
+def exploration_temperature(training: TrainingConfig, episodes: int) -> float:
+    """Self-play's temperature after so many episodes: a geometric fall from start to end, then constant."""
+    progress = min(1.0, episodes / training.temperature_episodes)
+    start, end = training.temperature_start, training.temperature_end
+    return float(start * (end / start) ** progress)
 
 
 def search_of(config: SWTConfig) -> SearchConfig:

@@ -8,7 +8,6 @@ again repeats the uninterrupted one bit for bit. Selection of the best and its c
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -30,11 +29,15 @@ from swt_core.workspace import Workspace
 from swt_environments.dataset import load_dataset
 from swt_inference.rollout import RolloutResult
 from swt_models.export import export_weights, load_weights
-from swt_training.batches import session_batch
+from swt_training.diagnostics import NetworkProbe
+from swt_training.feed import LearnerFeed
 from swt_training.figures import Progress, RoundTimes, round_figures
+from swt_training.fine_tune import Parent, begin_from, fine_tuning, take_over
 from swt_training.learner import LossParts
 from swt_training.metrics import TrainingMetrics
 from swt_training.publishing import Publisher
+from swt_training.reanalysis import Reanalysis, ReanalysisTask
+from swt_training.reinitialise import due, reinitialise
 from swt_training.replay import ReplayBuffer
 from swt_training.resume import (
     RunCounters,
@@ -45,21 +48,24 @@ from swt_training.resume import (
     save_state,
     under,
 )
+from swt_training.run_config import other_configuration, save_run_config
 from swt_training.run_setup import (
-    DRAWDOWN_SHARES,
-    LEARNING_SECTIONS,
     fresh_learner,
     learning_hash,
     require_supported,
 )
+from swt_training.scratch import ScratchDirectory, sweep_scratch
 from swt_training.selection import BackgroundPlay, Selection, selection_rows
-from swt_training.selfplay import PlayTask
+from swt_training.selfplay import PlayTask, exploration_temperature
+from swt_training.session_table import SessionTable
+from swt_training.waiting import RoundAbandoned, wait_for
+from swt_training.watch import RunWatch
 
 _log = get_logger(__name__)
 Int64 = NDArray[np.int64]
 
 # What a random stream is for; part of its seed.
-_BATCH, _ACTOR, _ROWS, _REPLAY = 11, 12, 13, 14
+_BATCH, _ACTOR, _ROWS, _REPLAY, _INITIAL, _REANALYSIS, _FRESH = 11, 12, 13, 14, 15, 16, 17
 STATE_EVERY_S = 30.0
 
 
@@ -74,6 +80,7 @@ class Trainer:
         actors, selector: pools for self-play and for selection.
         registry: where Prometheus figures go.
         on_progress: called after each round.
+        parent: the checkpoint to begin from, with the learning rate of fine-tuning.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class Trainer:
         selector: WorkerPool,
         registry: CollectorRegistry,
         on_progress: Callable[[Progress], None] | None = None,
+        parent: Parent | None = None,
     ) -> None:
         require_supported(config)
         self.config, self.workspace, self.clock, self.process = config, workspace, clock, process
@@ -95,24 +103,42 @@ class Trainer:
         self._on_progress = on_progress
         saved = load_state(self.state)
         self.dataset = load_dataset(config, saved[0].boundaries_s if saved else None)
-        self.network, self.learner = fresh_learner(config, self.dataset)
-        self.replay = ReplayBuffer(
-            config.training.replay_capacity_steps,
-            config.data.session_bars,
-            config.training.minimum_trading_share,
-        )
+        record = begin_from(self.state, saved[0] if saved else None, parent)
+        self.network, self.learner = fresh_learner(fine_tuning(config) if record else config, self.dataset)
+        if saved is None and parent is not None:
+            take_over(self.network, parent, config, self.dataset)
+        self.replay = ReplayBuffer.configured(config.training, config.data.session_bars)
+        self.feed = LearnerFeed(config, self.dataset, self.replay)
         self.counters = RunCounters(
             schema_version=1,
             boundaries_s=self.dataset.splits.boundaries_s,
             bars_sha256=self.dataset.bars.sha256,
             config_hash=learning_hash(config),
+            parent=record,
         )
         if saved is not None:
             self._restore(*saved)
+        else:
+            self.feed.fill(self._rng(_INITIAL))
+            save_run_config(self.state, config)
+        process.at_least(episodes=self.counters.episodes)
+        rollbacks = self.counters.rollbacks
+        self.watch = RunWatch(
+            config.trainer_alarms,
+            self.state,
+            clock,
+            process,
+            self.learner,
+            NetworkProbe(self.dataset, config.data.session_bars, self.network.codes),
+            rollbacks,
+        )
+        if saved is not None:
+            self.watch.restore(under("rolling", saved[1]))
         self.selected_rows = selection_rows(
             self.dataset.splits.validation.starts, config.training.selection_sessions, config.training.seed
         )
-        self._scratch = tempfile.TemporaryDirectory(prefix="swt-actors-", dir=_ram_disk())
+        sweep_scratch(clock)
+        self._scratch = ScratchDirectory()
         self._actors, self._selector = BackgroundPlay(actors), BackgroundPlay(selector)
         self._publisher = Publisher(
             config,
@@ -148,6 +174,8 @@ class Trainer:
                     self._select()
                     self._publisher.publish(self.network, wait=True)
             self._save_state()
+        except RoundAbandoned as abandoned:
+            _log.warning("round abandoned; the next start repeats it", why=str(abandoned))
         finally:
             self._actors.close()
             self._selector.close()
@@ -158,28 +186,38 @@ class Trainer:
         training, counters = self.config.training, self.counters
         started_s = self.clock.monotonic_s()
         playing = self._submit_self_play()
+        reanalysing = self._submit_reanalysis()
         played_s: list[float] = []
         playing.add_done_callback(lambda _: played_s.append(self.clock.monotonic_s()))
         losses = [self._learn(counters.learner_steps + i) for i in range(training.steps_per_round)]
+        self.watch.check_steps(losses)
         learned_s = self.clock.monotonic_s()
-        results = playing.result()
+        longest_s = self.config.trainer_alarms.longest_round_minutes * 60.0
+        results = wait_for(playing, self.process, self.clock, longest_s)
         ended_s = self.clock.monotonic_s()
         # Waking this thread may overtake the callback: the actors then ended just now.
         acted_s = (played_s[0] if played_s else ended_s) - started_s
         rng = self._rng(_REPLAY, counters.round)
         episodes = counters.episodes
         for result in results:
-            assert result.trajectories is not None
-            self.replay.add(result.trajectories, episodes, rng)
+            self.replay.add(SessionTable.of(result, episodes), rng)
             episodes += len(result.episode_pips)
+        reanalysed = wait_for(reanalysing, self.process, self.clock, longest_s) if reanalysing else ()
+        for found in reanalysed:
+            self.replay.replace_searches(found.episodes, found.policies, found.root_values)
+        steps_done = counters.learner_steps + training.steps_per_round
+        if due(counters.learner_steps, steps_done, training.reinitialise_every_steps):
+            seed = int(self._rng(_FRESH, steps_done).integers(2**31))
+            reinitialise(self.learner, training.reinitialise, training.reinitialise_keep, seed)
         played = episodes - counters.episodes
         self.counters = counters.model_copy(
             update={
                 "round": counters.round + 1,
-                "learner_steps": counters.learner_steps + training.steps_per_round,
+                "learner_steps": steps_done,
                 "learner_sessions": self.learner.sessions_seen,
                 "episodes": episodes,
                 "skipped_steps": self.learner.skipped_steps,
+                "rollbacks": self.watch.recovery.rollbacks,
             }
         )
         self.process.count(episodes=played)
@@ -189,12 +227,14 @@ class Trainer:
             ended_s - learned_s,
             self.clock.monotonic_s() - started_s,
         )
-        self._report(round_figures(results, losses, self.learner, self.replay.statistics(), times))
+        figures = round_figures(results, losses, self.learner, self.replay.statistics(), times)
+        self._report(figures | self.watch.look(results, losses))
 
     def _report(self, figures: dict[str, float]) -> None:
         counters = self.counters
         self.metrics.write(counters.episodes, self.clock.time_s(), figures)
-        self.process.beat("training", {"episodes": counters.episodes, "round": counters.round})
+        progress = {"episodes": counters.episodes, "round": counters.round}
+        self.process.beat("training", progress | self.watch.as_counters())
         if self._on_progress is not None:
             self._on_progress(
                 Progress(
@@ -211,14 +251,14 @@ class Trainer:
     def _submit_self_play(self) -> Future[list[RolloutResult]]:
         config, counters = self.config, self.counters
         weights = self._export("actors")
-        progress = min(1.0, counters.episodes / config.training.temperature_episodes)
-        temperature = config.training.temperature_start * (
-            (config.training.temperature_end / config.training.temperature_start) ** progress
-        )
-        tasks = []
+        temperature = exploration_temperature(config.training, counters.episodes)
+        tasks, allowed = [], self.process.remaining_episodes
         for number in range(self.actors_per_round):
             rng = self._rng(_ROWS, counters.round, number)
-            rows = rng.choice(self.dataset.splits.train.starts, config.training.episodes_per_actor)
+            rows = self.feed.rows(config.training.episodes_per_actor, self.learner, rng)[:allowed]
+            allowed -= len(rows)
+            if not len(rows):
+                break  # the limit of episodes is met, not passed
             seed = (config.training.seed, _ACTOR, counters.round, number)
             tasks.append(self._task(weights, rows, seed=seed, exploring=True, temperature=temperature))
         return self._actors.submit(tasks)
@@ -229,22 +269,30 @@ class Trainer:
         return max(1, self.config.training.actors)
 
     def _learn(self, step: int) -> LossParts:
-        training, data = self.config.training, self.config.data
-        rng = self._rng(_BATCH, step)
-        replayed = min(training.replayed_sessions_per_step, training.sessions_per_step - 1)
-        sessions = self.replay.sample(replayed, rng) if replayed and len(self.replay) else None
-        fresh = training.sessions_per_step - (replayed if sessions is not None else 0)
-        rows = rng.choice(self.dataset.splits.train.starts, fresh)
-        batch = session_batch(
-            self.dataset.market,
-            rows,
-            data.session_bars,
-            self.network.codes,
-            rng,
-            sessions,
-            DRAWDOWN_SHARES[training.reward],
+        self.process.keep_alive()
+        return self.feed.learn(self.learner, self._rng(_BATCH, step))
+
+    def _submit_reanalysis(self) -> Future[list[Reanalysis]] | None:
+        """Some replayed sessions, searched again with the weights this round began with."""
+        counters, table = self.counters, self.replay.table
+        count = min(self.config.training.reanalyse_sessions_per_round, len(table))
+        if not count:
+            return None
+        rng = self._rng(_REANALYSIS, counters.round)
+        chosen = table.taken(np.sort(rng.choice(len(table), count, replace=False)))
+        return self._actors.submit_reanalysis(
+            [
+                ReanalysisTask(
+                    config=self.config,
+                    boundaries_s=counters.boundaries_s,
+                    bars_sha256=counters.bars_sha256,
+                    weights=self._weights_file("actors"),
+                    episodes=chosen.episodes,
+                    first_rows=chosen.first_rows,
+                    actions=chosen.actions,
+                )
+            ]
         )
-        return self.learner.step(batch, rng)
 
     def _task(
         self, weights: Path, rows: Int64, *, seed: tuple[int, ...], exploring: bool, temperature: float
@@ -261,12 +309,15 @@ class Trainer:
         )
 
     def _export(self, name: str) -> Path:
-        path = Path(self._scratch.name) / f"{name}_{self.counters.round}.safetensors"
+        path = self._weights_file(name)
         save_file(export_weights(self.network), path)
-        for old in Path(self._scratch.name).glob(f"{name}_*.safetensors"):
+        for old in self._scratch.path.glob(f"{name}_*.safetensors"):
             if old != path:
                 old.unlink()
         return path
+
+    def _weights_file(self, name: str) -> Path:
+        return self._scratch.path / f"{name}_{self.counters.round}.safetensors"
 
     def _select(self) -> None:
         # First the state, then the checkpoint: a kill must not leave a checkpoint of a run nobody can resume.
@@ -276,8 +327,10 @@ class Trainer:
         self._publisher.start(self.network, self.counters, task)
 
     def _save_state(self) -> None:
+        weights = export_weights(self.network)
         arrays = {
-            **prefixed("weights", export_weights(self.network)),
+            **prefixed("weights", weights),
+            **prefixed("rolling", self.watch.arrays()),
             **prefixed("optimizer", optimizer_arrays(self.learner.optimizer)),
             **prefixed("replay", self.replay.arrays()),
         }
@@ -286,6 +339,10 @@ class Trainer:
             save_state(self.state, self.counters, arrays)
         except StateError as error:
             _log.error("resume state not written", error=str(error))
+            self.watch.state_well = False
+            return
+        self.watch.state_well = self._publisher.disk_well
+        self.watch.recovery.keep(weights)
 
     def _restore(self, counters: RunCounters, arrays: dict[str, NDArray[np.generic]]) -> None:
         if counters.bars_sha256 != self.dataset.bars.sha256:
@@ -294,10 +351,7 @@ class Trainer:
                 remedy="use the bars it was trained on, or another state directory",
             )
         if counters.config_hash != self.counters.config_hash:
-            raise ConfigError(
-                f"{self.state.path} belongs to another configuration of {', '.join(LEARNING_SECTIONS)}",
-                remedy="restore that configuration, or use another state directory",
-            )
+            raise other_configuration(self.state, self.config)
         load_weights(self.network, under("weights", arrays))
         restore_optimizer(self.learner.optimizer, under("optimizer", arrays))
         self.replay.restore(under("replay", arrays))
@@ -312,9 +366,3 @@ class Trainer:
     def _out_of_time(self) -> bool:
         limit = self.config.training.maximum_minutes
         return limit is not None and self.clock.monotonic_s() - self._started_s >= limit * 60.0
-
-
-def _ram_disk() -> Path | None:
-    """Where actors' weights pass through: memory where the system offers it, else the usual place."""
-    shared = Path("/dev/shm")  # noqa: S108  (a directory of its own is made inside)
-    return shared if shared.is_dir() else None

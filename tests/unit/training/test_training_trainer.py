@@ -150,9 +150,7 @@ def test_actors_play_with_the_learners_weights(
     assert not np.allclose(values[0].std(), values[2].std(), rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("change", "named"), [({"algorithm": "plain"}, "algorithm"), ({"reward": "clean"}, "reward")]
-)
+@pytest.mark.parametrize(("change", "named"), [({"reward": "clean"}, "reward")])
 def test_what_is_not_built_is_refused(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, change: dict[str, str], named: str
 ) -> None:
