@@ -192,6 +192,21 @@ class ManagedProcess:
         if changed or now_s - self._last_beat_s >= self._limits.heartbeat_seconds:
             self._write_heartbeat()
 
+    def keep_alive(self) -> None:
+        """While the loop waits: look at limits, and write a heartbeat that is due, as it was."""
+        self._check_limits()
+        self.beat(self._status, self._extra)
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether a signal or `request_stop` asked, not just a limit."""
+        return self._asked_to_stop.is_set()
+
+    @property
+    def disk_well(self) -> bool:
+        """Whether the counters could be written last time."""
+        return self._disk_well
+
     def request_stop(self, reason: str) -> None:
         """Ask the loop to end; the first reason is the one that counts."""
         self._asked_to_stop.set()

@@ -12,6 +12,7 @@ from swt_core.config.loading import config_hash
 from swt_environments.dataset import Dataset
 from swt_models.architecture import architecture_name, describe
 from swt_models.networks import StochasticMuZeroNetwork
+from swt_training.fine_tune import seen_by
 from swt_training.resume import RunCounters
 from swt_training.selection import Selection
 
@@ -25,7 +26,19 @@ def checkpoint_metadata(
     created_s: float,
 ) -> CheckpointMetadata:
     """Provenance and selection figures of the weights at ``counters``."""
-    splits, found = dataset.splits, selection.statistics
+    splits, found, parent = dataset.splits, selection.statistics, counters.parent
+    own = CheckpointData(
+        source=dataset.source,
+        sha256=dataset.bars.sha256,
+        instrument=dataset.bars.instrument.name,
+        synthetic=dataset.synthetic,
+        train_start_s=splits.train.start_s,
+        train_end_s=splits.train.end_s,
+        validation_start_s=splits.validation.start_s,
+        validation_end_s=splits.validation.end_s,
+        test_start_s=splits.test.start_s,
+        test_end_s=splits.test.end_s,
+    )
     return CheckpointMetadata(
         architecture=architecture_name(network.model, network.observation),
         feature_profile=config.features.profile,
@@ -34,18 +47,7 @@ def checkpoint_metadata(
         version="1.0.0",
         config_hash=config_hash(config),
         git_commit=git_commit(),
-        data=CheckpointData(
-            source=dataset.source,
-            sha256=dataset.bars.sha256,
-            instrument=dataset.bars.instrument.name,
-            synthetic=dataset.synthetic,
-            train_start_s=splits.train.start_s,
-            train_end_s=splits.train.end_s,
-            validation_start_s=splits.validation.start_s,
-            validation_end_s=splits.validation.end_s,
-            test_start_s=splits.test.start_s,
-            test_end_s=splits.test.end_s,
-        ),
+        data=seen_by(own, parent),
         sqn=found.sqn.value,
         expectancy_pips=found.expectancy_pips,
         trades=found.trades,
@@ -57,6 +59,7 @@ def checkpoint_metadata(
             "search": config.trading.search.model_dump(mode="json"),
             "reward": config.training.reward,
             "split_boundaries_s": list(counters.boundaries_s),
+            **({"parent": parent.name, "parent_sha256": parent.sha256} if parent is not None else {}),
         },
         created_s=created_s,
     )

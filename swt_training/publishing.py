@@ -26,6 +26,7 @@ from swt_training.metrics import TrainingMetrics
 from swt_training.resume import RunCounters
 from swt_training.selection import BackgroundPlay, Selection, summarise
 from swt_training.selfplay import PlayTask
+from swt_training.waiting import wait_for
 
 _log = get_logger(__name__)
 LAST_EPISODE_FILE = "last_episode.txt"
@@ -46,6 +47,7 @@ class Publisher:
 
     Attributes:
         best: figures of the best checkpoint of this start, if there was one.
+        disk_well: whether the last checkpoint could be written.
     """
 
     def __init__(
@@ -70,13 +72,16 @@ class Publisher:
         self._pending: _Pending | None = None
         self._last_s = clock.monotonic_s()
         self._last_episode = episodes
+        self._longest_s = config.trainer_alarms.longest_round_minutes * 60.0
         self.best: Selection | None = None
+        self.disk_well = True
 
     def due(self, episodes: int) -> bool:
         """Whether a new checkpoint should be selected now."""
         training = self._config.training
         return (
             self._pending is None
+            and self._process.remaining_checkpoints > 0
             and episodes - self._last_episode >= training.checkpoint_every_episodes
             and self._clock.monotonic_s() - self._last_s >= training.checkpoint_minimum_seconds
         )
@@ -87,8 +92,8 @@ class Publisher:
         self._pending = _Pending(self._selector.submit([task]), export_weights(network), counters)
 
     def is_new(self, episodes: int) -> bool:
-        """Whether anything was played since the last selection."""
-        return episodes > self._last_episode
+        """Whether anything was played since the last selection, and may still be published."""
+        return episodes > self._last_episode and self._process.remaining_checkpoints > 0
 
     def publish(self, network: StochasticMuZeroNetwork, *, wait: bool) -> None:
         """Once the selection is known: write the checkpoint with its figures, and name it best if it is."""
@@ -96,7 +101,10 @@ class Publisher:
         if pending is None or not (wait or pending.future.done()):
             return
         self._pending = None
-        selection = summarise(pending.future.result()[0])
+        result = wait_for(pending.future, self._process, self._clock, self._longest_s)[0]
+        if not self._process.remaining_checkpoints:
+            return
+        selection = summarise(result)
         now_s = self._clock.time_s()
         metadata = checkpoint_metadata(
             self._config, self._dataset, network, pending.counters, selection, now_s
@@ -112,7 +120,9 @@ class Publisher:
         except StateError as error:
             # A full disk must not end the run: the last good checkpoint stays, and an alarm is raised.
             _log.error("checkpoint not written", error=str(error))
+            self.disk_well = False
             return
+        self.disk_well = True
         self._metrics.write(pending.counters.episodes, now_s, selection_figures(selection))
         _log.info(
             "checkpoint",
@@ -138,5 +148,8 @@ class Publisher:
         except StateError as error:
             _log.warning("nothing is deleted: what is still needed cannot be read", error=str(error))
             return
-        rule = RetentionRule(keep_last=self._config.training.keep_last_checkpoints)
+        training = self._config.training
+        rule = RetentionRule(
+            keep_last=training.keep_last_checkpoints, improvement_pips=training.keep_improvement_pips
+        )
         apply_retention(self._store, rule, protected=protected)

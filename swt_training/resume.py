@@ -21,6 +21,7 @@ from safetensors.numpy import load, save
 from swt_core.errors import StateError
 from swt_core.logs import get_logger
 from swt_core.state import StateDirectory, StateRecord, read_json, write_bytes
+from swt_training.fine_tune import ParentRecord
 
 _log = get_logger(__name__)
 
@@ -36,6 +37,8 @@ class RunCounters(StateRecord):
     learner_sessions: int = Field(0, ge=0, description="sessions the learner has seen")
     episodes: int = Field(0, ge=0, description="sessions searched by actors")
     skipped_steps: int = Field(0, ge=0, description="learner steps dropped for not being finite")
+    rollbacks: int = Field(0, ge=0, description="returns to the last good state")
+    parent: ParentRecord | None = Field(None, description="the checkpoint the run began from")
     boundaries_s: tuple[int, int]
     bars_sha256: str
     config_hash: str

@@ -1,0 +1,211 @@
+"""The watchdog: ends a daemon whose heartbeat is stale, and no other process.
+
+A hung process cannot notice that it hangs. So another one looks at its heartbeat, and where that is too
+old asks it to stop (SIGTERM), waits, and then ends it (SIGKILL) with its children. A heartbeat only holds
+a number; numbers are given again. What is signalled must therefore be the process that holds the lock of
+that very state directory, and have begun before its heartbeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import psutil
+from pydantic import Field
+
+from swt_core.clock import Clock
+from swt_core.errors import StateError
+from swt_core.logs import get_logger
+from swt_core.state import Heartbeat, StateRecord, read_heartbeat
+from swt_core.workspace import Workspace
+from swt_ops.status import STALE_AFTER_S, heartbeat_directory
+
+_log = get_logger(__name__)
+
+WATCHED: Final = ("trainer", "validator", "live")
+# Loading bars and compiling kernels beats no heartbeat.
+STARTING_S: Final = 900.0
+# process_limits.stop_seconds, and a little for what comes after.
+GRACE_S: Final = 35.0
+_LOCK_FILE: Final = ".writer.lock"
+# Boot time and process start are known to a hundredth of a second, and clocks get corrected.
+_SLACK_S: Final = 5.0
+
+
+class Finding(StrEnum):
+    """What one look at one daemon came to."""
+
+    ABSENT = "no heartbeat yet"
+    ENDED = "ended by itself"
+    WELL = "well"
+    STALE = "stale, not yet for long enough"
+    GONE = "stale, but no such process runs"
+    FOREIGN = "stale, but the number belongs to another process"
+    UNREADABLE = "heartbeat cannot be read"
+    STOPPED = "stale: stopped on request"
+    KILLED = "stale: killed"
+    FAILED = "stale: cannot be ended"
+
+
+ACTED: Final = frozenset({Finding.STOPPED, Finding.KILLED, Finding.FAILED})
+
+
+class WatchReport(StateRecord):
+    """One look at one daemon."""
+
+    time_s: float
+    daemon: str
+    finding: Finding
+    pid: int | None = None
+    age_s: float | None = Field(None, description="age of the heartbeat, s")
+    status: str = Field("", description="what the heartbeat said")
+
+
+@dataclass(frozen=True)
+class WatchPolicy:
+    """When a heartbeat is stale, and how its process is ended.
+
+    Attributes:
+        stale_after_s: age at which a heartbeat is stale.
+        starting_s: the same while the daemon says that it is starting.
+        confirm_s: how long this watchdog itself must have seen one and the same stale heartbeat; a clock
+            that was set, or a machine that slept, makes a heartbeat old without its process being hung.
+        grace_s: between SIGTERM and SIGKILL.
+    """
+
+    stale_after_s: float = STALE_AFTER_S
+    starting_s: float = STARTING_S
+    confirm_s: float = 60.0
+    grace_s: float = GRACE_S
+
+    def limit_s(self, heartbeat: Heartbeat) -> float:
+        """Age at which this heartbeat is stale."""
+        starting = heartbeat.status.startswith("starting")
+        return max(self.starting_s, self.stale_after_s) if starting else self.stale_after_s
+
+
+class Watchdog:
+    """Looks at daemons and ends those that are hung.
+
+    Args:
+        workspace: whose daemons.
+        policy: when and how.
+        clock: injected time.
+        daemons: which of them.
+        owner: tells whether a process holds a file; by default from the system's table of open files.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        policy: WatchPolicy,
+        clock: Clock,
+        daemons: Sequence[str] = WATCHED,
+        owner: Callable[[psutil.Process, Path], bool] | None = None,
+    ) -> None:
+        self._workspace, self._policy, self._clock = workspace, policy, clock
+        self._daemons = tuple(daemons)
+        self._owner = owner or holds_file
+        self._first_seen: dict[str, tuple[Heartbeat, float]] = {}
+
+    def look(self) -> list[WatchReport]:
+        """One look at every daemon; ends what is hung."""
+        return [self._look(name) for name in self._daemons]
+
+    def _look(self, name: str) -> WatchReport:
+        directory, now_s = heartbeat_directory(self._workspace, name), self._clock.time_s()
+        try:
+            heartbeat = read_heartbeat(directory)
+        except StateError as error:
+            return WatchReport(time_s=now_s, daemon=name, finding=Finding.UNREADABLE, status=error.message)
+        if heartbeat is None:
+            return WatchReport(time_s=now_s, daemon=name, finding=Finding.ABSENT)
+        finding = self._judge(name, heartbeat, directory)
+        report = WatchReport(
+            time_s=now_s,
+            daemon=name,
+            finding=finding,
+            pid=heartbeat.pid,
+            age_s=heartbeat.age_s(self._clock),
+            status=heartbeat.status,
+        )
+        if finding in ACTED:
+            _log.error("watchdog", daemon=name, finding=finding.value, pid=heartbeat.pid, age_s=report.age_s)
+        return report
+
+    def _judge(self, name: str, heartbeat: Heartbeat, directory: Path) -> Finding:
+        if heartbeat.status.startswith(("stopped", "failed")):
+            return Finding.ENDED
+        if heartbeat.age_s(self._clock) <= self._policy.limit_s(heartbeat):
+            self._first_seen.pop(name, None)
+            return Finding.WELL
+        seen, since_s = self._first_seen.get(name, (None, 0.0))
+        if seen != heartbeat:
+            since_s = self._clock.monotonic_s()
+            self._first_seen[name] = (heartbeat, since_s)
+        if self._clock.monotonic_s() - since_s < self._policy.confirm_s:
+            return Finding.STALE
+        try:
+            process = psutil.Process(heartbeat.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return Finding.GONE
+            mine = process.create_time() <= heartbeat.time_s + _SLACK_S
+            if not (mine and self._owner(process, directory / _LOCK_FILE)):
+                return Finding.FOREIGN
+        except psutil.NoSuchProcess:
+            return Finding.GONE
+        except psutil.AccessDenied:
+            return Finding.FOREIGN
+        # It may have woken up while we looked: a fresh heartbeat spares it.
+        if self._beats_again(directory, heartbeat):
+            return Finding.WELL
+        return end_process(process, self._policy.grace_s)
+
+    def _beats_again(self, directory: Path, heartbeat: Heartbeat) -> bool:
+        try:
+            return read_heartbeat(directory) != heartbeat
+        except StateError:
+            return False
+
+
+def end_process(process: psutil.Process, grace_s: float) -> Finding:
+    """SIGTERM, ``grace_s`` to obey, then SIGKILL for it and its children.
+
+    psutil knows a process by number and start: a number given again is never signalled.
+    """
+    try:
+        children = process.children(recursive=True)
+        process.terminate()
+        process.wait(timeout=grace_s)
+    except psutil.TimeoutExpired:
+        pass
+    except psutil.NoSuchProcess:
+        return Finding.STOPPED
+    except psutil.AccessDenied:
+        return Finding.FAILED
+    else:
+        return Finding.STOPPED
+    for each in (process, *children):
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    gone, _ = psutil.wait_procs([process], timeout=grace_s)
+    return Finding.KILLED if gone else Finding.FAILED
+
+
+def holds_file(process: psutil.Process, path: Path) -> bool:
+    """Whether ``process`` has ``path`` open, by the identity of the file."""
+    try:
+        wanted = path.stat()
+    except OSError:
+        return False
+    for descriptor in Path(f"/proc/{process.pid}/fd").glob("*"):
+        with suppress(OSError):
+            found = descriptor.stat()
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                return True
+    return False
