@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
+from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
 from swt_core.metrics import Health, HealthServer, metrics_registry
@@ -14,6 +15,8 @@ from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
 from swt_training.figures import Progress
+from swt_training.fine_tune import Parent, load_parent, require_fresh
+from swt_training.gauges import register_gauges
 from swt_training.trainer import Trainer
 
 
@@ -24,6 +27,7 @@ def run_trainer(
     *,
     health_port: int | None = None,
     stay_at_limit: bool = False,
+    from_checkpoint: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Trainer:
     """Train in this process until a limit, a signal or ``training.maximum_minutes``.
@@ -31,21 +35,29 @@ def run_trainer(
     Args:
         health_port: where /health and /metrics are served on loopback; None: nowhere.
         stay_at_limit: stay alive and healthy at a limit that lasts, as a supervised daemon should.
+        from_checkpoint: begin from its weights, with the learning rate of fine-tuning: ``best``, ``newest``,
+            a name in this workspace or a path; the run that began so may be resumed by the same call.
         on_progress: called after each round.
 
     Raises:
+        CheckpointError: ``from_checkpoint`` cannot be had, or does not fit.
         ConfigError: the configuration asks for something that is not built, or does not fit the state.
         DataError: the bars cannot be trusted.
         StateError: another trainer writes in this workspace, or no resume state is sound.
     """
     state = StateDirectory(workspace.training_state)
     registry = metrics_registry("trainer")
+    parent = None
+    if from_checkpoint is not None:
+        store = CheckpointStore(workspace.checkpoints)
+        parent = load_parent(store, from_checkpoint)
+        require_fresh(store, state)
     with state.writer(), ManagedProcess("trainer", config.process_limits, state, clock) as process:
         server = None
         if health_port is not None:
             server = HealthServer(registry, lambda: _health(process), "127.0.0.1", health_port).start()
         try:
-            trainer = _trainer(config, workspace, clock, process, registry, on_progress)
+            trainer = _trainer(config, workspace, clock, process, registry, on_progress, parent)
             trainer.run()
             if stay_at_limit and process.limit_reached and process.limit_lasts:
                 process.idle_at_limit()
@@ -63,10 +75,12 @@ def _trainer(
     process: ManagedProcess,
     registry: CollectorRegistry,
     on_progress: Callable[[Progress], None] | None,
+    parent: Parent | None,
 ) -> Trainer:
     actors = LocalPool(config.training.actors or default_workers(), clock=clock)
     selector = LocalPool(1, clock=clock)
     try:
+        register_gauges(registry, process, clock, workspace.checkpoints, actors)
         return Trainer(
             config,
             workspace,
@@ -76,6 +90,7 @@ def _trainer(
             selector=selector,
             registry=registry,
             on_progress=on_progress,
+            parent=parent,
         )
     except BaseException:
         actors.close()

@@ -55,6 +55,19 @@ def load_parent(store: CheckpointStore, wanted: str) -> Parent:
     return Parent(record, ref, weights)
 
 
+def require_fresh(store: CheckpointStore, state: StateDirectory) -> None:
+    """Refuse a workspace that holds another run's checkpoints but no run to resume.
+
+    Raises:
+        ConfigError: naming the directory.
+    """
+    if not any(state.path.glob("resume_*.json")) and store.list():
+        raise ConfigError(
+            f"{store.directory} holds checkpoints of another run",
+            remedy="name a fresh directory with --state-dir: a new run would compete with its best",
+        )
+
+
 class _Run(Protocol):
     @property
     def parent(self) -> ParentRecord | None: ...
