@@ -68,6 +68,7 @@ class OandaClient:
         self._account_path = f"/v3/accounts/{settings.account_id}"
         self._limit = RateLimit(settings.requests_per_second)
         self._in_flight = InFlight()
+        self._urls: dict[str, httpx.URL] = {}
         self._http = httpx.AsyncClient(
             transport=transport,
             headers={
@@ -264,12 +265,20 @@ class OandaClient:
                 note(response.status_code)
                 return response
 
+    def _url(self, path: str) -> httpx.URL:
+        """Parsed once: the same few addresses are asked all day."""
+        url = self._urls.get(path)
+        if url is None:
+            if len(self._urls) > 256:
+                self._urls.clear()
+            url = self._urls[path] = httpx.URL(self.settings.base_url + path)
+        return url
+
     async def _read(
         self, path: str, params: dict[str, str] | None = None, *, decode: Callable[[JSON], T]
     ) -> T:
-        url = self.settings.base_url + path
         try:
-            response = await self._send(self._http.build_request("GET", url, params=params))
+            response = await self._send(self._http.build_request("GET", self._url(path), params=params))
         except _TRANSPORT_ERRORS as error:
             raise Unavailable(f"GET {path} failed: {error!r}") from error
         check_read(response, response.content)

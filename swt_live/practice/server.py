@@ -94,7 +94,8 @@ class PracticeServer:
         account = AccountRoutes(self.exchange, replies)
         market = MarketRoutes(self.exchange, replies)
         positions = PositionRoutes(self.exchange, replies)
-        routes = [*trading.routes(), *positions.routes(), *market.routes(), *account.routes()]
+        # What is asked most stands first: routes are tried one after the other.
+        routes = [*account.routes(), *market.routes(), *trading.routes(), *positions.routes()]
         return Starlette(
             routes=[
                 *ControlRoutes(self.exchange, self.clock).routes(),
