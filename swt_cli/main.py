@@ -11,7 +11,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from swt_cli import bench, config, data, demo, features, live, practice, status, train, up, validate
+from swt_cli import (
+    bench,
+    buffer,
+    config,
+    data,
+    demo,
+    features,
+    live,
+    practice,
+    status,
+    train,
+    up,
+    validate,
+    watchdog,
+)
 from swt_core.errors import SWTError
 from swt_core.numba_cache import configure_numba_cache
 from swt_core.parent import SUPERVISED_VARIABLE, end_with_parent, supervised
@@ -60,8 +74,10 @@ app.command("validate", rich_help_panel=MODEL)(validate.validate)
 app.command("validator", rich_help_panel=MODEL)(validate.validator)
 
 app.command("demo", rich_help_panel=SETUP)(demo.demo)
-app.command("train", rich_help_panel=MODEL)(train.train)
+app.add_typer(train.app, name="train", rich_help_panel=MODEL)
+app.add_typer(buffer.app, name="buffer", rich_help_panel=MODEL)
 app.command("up", rich_help_panel=OPERATION)(up.up)
+app.command("watchdog", rich_help_panel=OPERATION)(watchdog.watchdog)
 app.command("status", rich_help_panel=OPERATION)(status.status)
 
 
