@@ -40,16 +40,18 @@ def protected_by_validation(validation_state: Path, now_s: float) -> frozenset[s
 
 
 class _ModelInUse(StateRecord):
-    """The one field of the live trader's status that the trainer needs."""
+    """The fields of the live trader's status that the trainer needs."""
 
     model_sha256: str | None = None
+    shadow_sha256: str | None = None
 
 
 def protected_by_live(live_state: Path) -> frozenset[str]:
-    """The hash of the checkpoint the live trader has loaded, verdict or not.
+    """The hashes of the checkpoints the live trader has loaded: its own, verdict or not, and its shadow's.
 
     Raises:
         StateError: the status cannot be understood; then nothing may be deleted.
     """
     status = read_json(live_state / LIVE_STATUS_FILE, _ModelInUse)
-    return frozenset({status.model_sha256} if status and status.model_sha256 else ())
+    loaded = (status.model_sha256, status.shadow_sha256) if status else ()
+    return frozenset(sha256 for sha256 in loaded if sha256)

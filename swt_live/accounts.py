@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from swt_broker.credentials import broker_token
@@ -24,7 +25,10 @@ def broker_settings(live: LiveConfig, environ: Mapping[str, str]) -> BrokerSetti
     """
     if live.environment == "embedded":
         token = broker_token(environ, embedded=True)
-        return BrokerSettings(live.broker_url, live.broker_url, token, live.account_id)
+        # Our own server keeps its limit in market seconds; held back by the wall clock, lock-step would crawl.
+        return BrokerSettings(
+            live.broker_url, live.broker_url, token, live.account_id, requests_per_second=math.inf
+        )
     if live.environment == "live" and not live.confirm_live_account:
         raise ConfigError(
             "live.environment is 'live', but live.confirm_live_account is not set",

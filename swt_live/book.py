@@ -51,6 +51,7 @@ class Holding(BaseModel):
     entry_time_s: float
     slippage_pips: float = 0.0
     origin: str = ""
+    fills: int = 1  # how many made it; 0: adopted, nobody saw its fills
 
 
 class BookState(BaseModel):
@@ -81,6 +82,7 @@ class ClosedTrade:
 
     result: TradeResult
     units: int
+    fills: int = 1  # of which the position was made: with several, the average entry is not the broker's
 
 
 class PositionBook:
@@ -111,6 +113,15 @@ class PositionBook:
     def equity_pips(self) -> float:
         """Open profit per unit at the last mark, pips."""
         return float(self.row[EQUITY])
+
+    @property
+    def exit_points(self) -> int:
+        """The executable exit price at the last mark, else at the entry; 0 when flat."""
+        if self._holding is None:
+            return 0
+        if not self._marks:
+            return round(self._holding.entry_opposite_points)
+        return self._marks[-1].bid_close if self.side > 0 else self._marks[-1].ask_close
 
     def state(self) -> BookState:
         return BookState(holding=self._holding)
@@ -174,6 +185,19 @@ class PositionBook:
             self._open(rest, price_points, opposite_points, time_s, slippage_pips, origin)
         return [closed]
 
+    def write_off(self, units: int, price_points: int, time_s: float) -> ClosedTrade | None:
+        """Close what a position of signed ``units`` at the broker no longer holds, at a price guessed.
+
+        None when nothing is gone. What is left, or has come, is `adopt`'s.
+        """
+        held = self.units
+        kept = min(abs(units), abs(held)) if units * held > 0 else 0
+        gone = abs(held) - kept
+        if gone == 0:
+            return None
+        closed = self.apply_fill(-gone if held > 0 else gone, price_points, price_points, time_s, forced=True)
+        return closed[0]
+
     def adopt(
         self, units: int, average_points: int, opposite_points: int, time_s: float, origin: str
     ) -> None:
@@ -181,13 +205,22 @@ class PositionBook:
         if units == 0:
             self._clear()
         elif self._holding is not None and (units > 0) == (self.units > 0):
-            self._holding = self._holding.model_copy(update={"units": units})
+            fills = self._holding.fills if units == self.units else 0
+            self._holding = self._holding.model_copy(update={"units": units, "fills": fills})
         else:
             self._clear()
-            self._open(units, average_points, opposite_points, time_s, 0.0, origin)
+            self._open(units, average_points, opposite_points, time_s, 0.0, origin, fills=0)
 
     def _open(
-        self, units: int, price: int, opposite: int, time_s: float, slippage_pips: float, origin: str
+        self,
+        units: int,
+        price: int,
+        opposite: int,
+        time_s: float,
+        slippage_pips: float,
+        origin: str,
+        *,
+        fills: int = 1,
     ) -> None:
         before = self._holding
         entry, total = float(price), units
@@ -196,6 +229,7 @@ class PositionBook:
             entry = round((before.entry_points * before.units + price * units) / total)
             opposite, time_s = round(before.entry_opposite_points), before.entry_time_s
             slippage_pips, origin = before.slippage_pips, before.origin
+            fills = before.fills + 1 if before.fills else 0
         self._holding = Holding(
             units=total,
             entry_points=entry,
@@ -203,6 +237,7 @@ class PositionBook:
             entry_time_s=time_s,
             slippage_pips=slippage_pips,
             origin=origin,
+            fills=fills,
         )
         self._rebuild()
 
@@ -231,7 +266,7 @@ class PositionBook:
             slippage_pips=holding.slippage_pips + slippage_pips,
             forced=forced,
         )
-        return ClosedTrade(result, units if holding.units > 0 else -units)
+        return ClosedTrade(result, units if holding.units > 0 else -units, holding.fills)
 
     def _clear(self) -> None:
         self._holding = None

@@ -6,6 +6,7 @@ Starting is recovering: whatever the last process left in the journal is reconci
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from swt_broker.streams import EventStream
 from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import AsyncClock, SystemClock
 from swt_core.config import SWTConfig
-from swt_core.errors import Unavailable
+from swt_core.errors import StateError, Unavailable
 from swt_core.instruments import Instrument, instrument
 from swt_core.logs import get_logger
 from swt_core.metrics import Health, HealthServer, metrics_registry
@@ -30,11 +31,14 @@ from swt_inference.engine import InferenceEngine
 from swt_live.accounts import broker_settings, require_same_instrument
 from swt_live.alerts import alerts_from
 from swt_live.decider import DecisionPoint
-from swt_live.journal import JOURNAL_FILE, Journal
+from swt_live.disk import free_bytes, journal_fault, too_little
+from swt_live.journal import JOURNAL_FILE, Journal, JournalBroken
 from swt_live.metrics import LiveMetrics
 from swt_live.models import ModelSource
 from swt_live.ports import Engine, PriceStream
 from swt_live.replay_clock import HttpClockControl, ReplayClock
+from swt_live.self_check import SelfCheck
+from swt_live.shadow import Shadow
 from swt_live.status import STATUS_FILE, LiveStatus, live_status, unwell
 from swt_live.trader import LiveTrader
 from swt_live.trader_parts import TraderParts
@@ -90,14 +94,15 @@ class LiveDaemon:
         self.trader: LiveTrader | None = None
         self.status: LiveStatus | None = None
         self.health_url: str | None = None
-        self._alerts = alerts_from(environ)
         self._registry = metrics_registry("live")
         self._metrics = LiveMetrics(self._registry)
+        self._alerts = alerts_from(environ, self._metrics.on_alert)
         self._replay: ReplayClock | None = None
         self._stream: PriceStream | None = None
         self._written_s = -np.inf
         self._shown_state = ""
         self._disk_well = True
+        self._waiting = "starting"
         self.models = ModelSource(
             config,
             CheckpointStore(directories.checkpoints),
@@ -131,23 +136,59 @@ class LiveDaemon:
 
     async def _run(self, process: ManagedProcess | None) -> None:
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(OandaClient(self.settings, self.options.transport))
+            if self.options.health_server:
+                server = HealthServer(self._registry, self.health, port=self.config.live.health_port)
+                self.health_url = stack.enter_context(server).url
+            stack.push_async_callback(self._alerts.drain)
+            client = await stack.enter_async_context(
+                OandaClient(self.settings, self.options.transport, observe=self._metrics.on_request)
+            )
             clock = await self._clock(stack, client)
             await self._check_instrument(client, clock)
-            journal = Journal(self.state.file(JOURNAL_FILE))
-            stack.callback(journal.close)
+            while True:
+                try:
+                    return await self._trade(client, clock, process)
+                except JournalBroken as error:
+                    await self._wait_for_journal(error, clock)
+
+    async def _trade(self, client: OandaClient, clock: AsyncClock, process: ManagedProcess | None) -> None:
+        """Make a trader from the journal and let it trade until it is stopped, or its journal fails."""
+        journal = Journal(self.state.file(JOURNAL_FILE))
+        try:
             trader = self.trader = LiveTrader(self._parts(client, clock, journal, process))
-            live = self.config.live
-            if self.options.health_server:
-                server = HealthServer(self._registry, self.health, port=live.health_port)
-                self.health_url = stack.enter_context(server).url
             await trader.run()
+        except sqlite3.Error as error:
+            raise JournalBroken(f"the journal failed: {error}", remedy="free space on its disk") from error
+        finally:
+            journal.close()
+
+    async def _wait_for_journal(self, error: JournalBroken, clock: AsyncClock) -> None:
+        """Without a journal nothing is sent, not even to reduce: say so until it can be written again."""
+        units = 0 if self.trader is None else self.trader.book.units
+        self.trader, self.status, self._disk_well = None, None, False
+        self._waiting = f"{error.message}: nothing is traded"
+        held = (
+            f"; {units} units are held: `swt emergency-close` closes them without a journal" if units else ""
+        )
+        self._alerts.alert("journal_broken", f"{error.message}{held}")
+        while (fault := journal_fault(self.state.file(JOURNAL_FILE))) is not None:
+            self._beat(f"the journal is broken: {fault}")
+            await clock.sleep_until(clock.time_s() + _RETRY_S)
+        self._alerts.alert("journal_mended", "the trader starts again from its journal")
+        self._waiting, self._disk_well = "starting", True
+
+    def _beat(self, status: str) -> None:
+        """A heartbeat, if the disk takes one."""
+        try:
+            self.state.beat(SystemClock(), status)
+        except StateError as error:
+            _log.warning("heartbeat not written", error=error.message)
 
     def health(self) -> Health:
         """Well only if feed, broker, reconciliation and disk are."""
         status, trader = self.status, self.trader
         if status is None or trader is None:
-            return Health(False, "starting")
+            return Health(False, self._waiting, {"reasons": [self._waiting]})
         feed_needed = status.started or status.units != 0
         reasons = unwell(status, disk_well=self._disk_well, feed_needed=feed_needed)
         detail = {"state": status.state, "reasons": list(reasons), "units": status.units}
@@ -164,19 +205,22 @@ class LiveDaemon:
             try:
                 self._replay = await stack.enter_async_context(replay)
             except Unavailable as error:
-                _log.warning("waiting for the practice server", error=error.message)
-                self.state.beat(SystemClock(), "waiting for the practice server")
+                self._wait("waiting for the practice server", error)
                 await asyncio.sleep(_RETRY_S)
             else:
                 return replay
+
+    def _wait(self, why: str, error: Unavailable) -> None:
+        self._waiting = f"{why}: {error.message}"
+        _log.warning(why, error=error.message)
+        self._beat(why)
 
     async def _check_instrument(self, client: OandaClient, clock: AsyncClock) -> None:
         while True:
             try:
                 details = await client.instrument(self.instrument.name)
             except Unavailable as error:
-                _log.warning("waiting for the broker", error=error.message)
-                self.state.beat(SystemClock(), "waiting for the broker")
+                self._wait("waiting for the broker", error)
                 await clock.sleep_until(clock.time_s() + _RETRY_S)
             else:
                 return require_same_instrument(self.instrument, details)
@@ -188,6 +232,14 @@ class LiveDaemon:
             self._metrics.on_decision(point)
             self.options.on_decision(point)
 
+        def note(event: str, detail: str) -> None:
+            journal.audit(clock.time_s(), event, detail)
+
+        config, pair = self.config, self.instrument
+        shadow = None
+        if config.live.shadow_checkpoint:
+            shadow = Shadow(self.models, journal, self.features, pair, config.trading, note)
+        check = SelfCheck(config, pair, journal, self.features, clock, self._alerts, lookback=LOOKBACK)
         return TraderParts(
             config=self.config,
             instrument=self.instrument,
@@ -201,7 +253,13 @@ class LiveDaemon:
             # Only the jitter of reconnections is random here.
             rng=np.random.default_rng(np.random.SeedSequence(self.config.training.seed)),
             lookback=LOOKBACK,
+            shadow=shadow,
+            self_check=check,
             on_decision=on_decision,
+            on_reconciled=self._metrics.on_reconciled,
+            on_fill=self._metrics.on_fill,
+            # In lock-step no market time passes while an answer is awaited.
+            guard_clock=None if self.options.transport is not None else SystemClock(),
             on_stream=self._watch,
             on_step=lambda trader: self._housekeeping(trader, process),
         )
@@ -251,10 +309,16 @@ class LiveDaemon:
         if now_s - self._written_s < self.config.live.status_seconds and label == self._shown_state:
             return
         self._written_s, self._shown_state = now_s, label
-        status = self.status = live_status(trader)
+        free = free_bytes(self.state.path)
+        trader.desk.disk_low = too_little(free, self.config.live.minimum_free_disk_mb)
+        status = self.status = live_status(trader).model_copy(update={"disk_free_bytes": free})
         self._disk_well = trader.parts.journal.writable()
         self._metrics.show(status)
-        self.state.write(STATUS_FILE, status)
+        try:
+            self.state.write(STATUS_FILE, status)
+        except StateError as error:
+            self._disk_well = False
+            _log.error("status not written", error=error.message)
         if process is not None:
             counters = {"decisions": status.decisions, "trades": status.trades, "units": status.units}
             process.beat(status.state.lower(), {key: float(value) for key, value in counters.items()})

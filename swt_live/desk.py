@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from swt_core.errors import BrokerError, StateError
-from swt_live.book import PositionBook
+from swt_live.book import ClosedTrade, PositionBook
 from swt_live.duties import Duty
 from swt_live.duties import duty as strictest_duty
 from swt_live.executor import Executor, PlannedOrder
@@ -18,13 +18,14 @@ from swt_live.journal_records import IntentKind, IntentState
 from swt_live.ledger import Ledger, LedgerEvent, LedgerEventKind
 from swt_live.market_hours import MarketHours
 from swt_live.model_keeper import ModelKeeper
-from swt_live.reconciler import Drift, Reconciler, Reconciliation
+from swt_live.order_prices import closing_prices, entry_prices
+from swt_live.reconciler import Drift, Reconciler
 from swt_live.safety import SafetyMonitor, TradingState
 from swt_live.trader_parts import EMERGENCY_FLAG, START_FLAG, Flags, Timers, TraderCounters, TraderParts
 
 CLOSED_POLL_S = 60.0
-# A forced order may fill this many times farther away than a decided one: being flat matters more.
-FORCED_BOUND_FACTOR = 10.0
+# After these the account's changes are read; after anything more doubtful, the whole account.
+_BY_CHANGES = frozenset({"order", "periodic"})
 _RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -34,6 +35,9 @@ class OrderDesk:
     Attributes:
         reconciled: whether broker and journal agreed when they were last compared.
         duty: what must be done about the position, if anything.
+        broker_units: what the broker said last that it holds; None before it said anything.
+        broker_lost_s: since when its position could not be read; None while it can.
+        disk_low: too little is free to go on writing; entries stop.
     """
 
     def __init__(self, parts: TraderParts, feed: PriceFeed, hours: MarketHours, models: ModelKeeper) -> None:
@@ -47,6 +51,9 @@ class OrderDesk:
         self.counters = TraderCounters()
         self.reconciled = False
         self.duty: Duty | None = None
+        self.broker_units: int | None = None
+        self.broker_lost_s: float | None = None
+        self.disk_low = False
         self._emergency_done = False
         self.book = PositionBook(parts.instrument, config.trading)
         self.ledger = Ledger(
@@ -76,7 +83,15 @@ class OrderDesk:
             may_enter=lambda: self.veto() is None,
         )
         self.reconciler = Reconciler(
-            parts.broker, journal, self.ledger, self.book, parts.instrument, clock, quote=self.feed.last_quote
+            parts.broker,
+            journal,
+            self.ledger,
+            self.book,
+            parts.instrument,
+            clock,
+            quote=self.feed.last_quote,
+            on_drift=self._on_drift,
+            snapshot_s=60.0 * config.live.snapshot_minutes,
         )
 
     @property
@@ -123,7 +138,17 @@ class OrderDesk:
             return "a position has to be closed"
         if now_s >= self.models.authorised_until_s:
             return "the model's verdict has expired"
-        return "no quote" if self.feed.quote() is None else None
+        if self.disk_low:
+            return "too little disk is free"
+        return self._price_veto()
+
+    def _price_veto(self) -> str | None:
+        """The spread may have widened since the bar closed."""
+        quote = self.feed.quote()
+        if quote is None:
+            return "no quote"
+        spread_pips = (quote[1] - quote[0]) / self.parts.instrument.points_per_pip
+        return "spread" if spread_pips > self.parts.config.trading.max_entry_spread_pips else None
 
     async def submit(self, order: PlannedOrder) -> IntentState:
         outcome = await self.executor.submit(order)
@@ -134,15 +159,20 @@ class OrderDesk:
         await self.serve_duty()
         return outcome.state
 
-    def prices(self, units: int, bound_factor: float) -> tuple[int, int | None]:
-        """Executable price now and the worst acceptable one; ``(0, None)`` without a fresh quote."""
-        quote = self.feed.quote()
-        if quote is None:
-            return 0, None
-        side = 1 if units > 0 else -1
-        reference = quote[1] if units > 0 else quote[0]
-        distance = self.parts.config.live.price_bound_pips * bound_factor
-        return reference, reference + side * round(distance * self.parts.instrument.points_per_pip)
+    def prices(self, kind: IntentKind, units: int) -> tuple[int, int | None]:
+        """Executable price now (0: unknown) and the worst acceptable one; see `swt_live.order_prices`."""
+        live, instrument = self.parts.config.live, self.parts.instrument
+        if kind is IntentKind.ENTRY:
+            return entry_prices(units, self.feed.quote(), live.price_bound_pips, instrument)
+        return closing_prices(
+            units,
+            fresh=self.feed.quote(),
+            last=self.feed.last_quote(),
+            marked_points=self.book.exit_points,
+            distance_pips=live.close_bound_pips,
+            tries=max(0, self.timers.tries - 1),
+            instrument=instrument,
+        )
 
     async def serve_duty(self) -> None:
         """Do what must be done about the position, on the broker's word about it."""
@@ -156,10 +186,8 @@ class OrderDesk:
         wait_s = _RETRY_S[min(self.timers.tries, len(_RETRY_S) - 1)]
         self.timers.tries += 1
         self.timers.duty_s = now_s + (wait_s if self.hours.is_open(now_s) else CLOSED_POLL_S)
-        try:
-            held = await self.reconciler.broker_units()
-        except BrokerError as error:
-            self.note("position_query_failed", f"{self.duty.reason}: {error.message}")
+        held = await self._held(self.duty)
+        if held is None:
             return
         if held != self.book.units and not self.executor.undecided:
             await self.reconcile("duty")
@@ -171,12 +199,37 @@ class OrderDesk:
             self.duty, self.timers.tries = None, 0
             return
         order = -excess if held > 0 else excess
-        reference, bound = self.prices(order, FORCED_BOUND_FACTOR)
+        reference, bound = self.prices(IntentKind.REDUCE, order)
         reason = self.duty.reason
         self.note("reduce", f"{reason}: {held} held, sending {order}")
         await self.executor.submit(PlannedOrder(IntentKind.REDUCE, order, reason, reference, bound))
         self.counters.orders += 1
         await self.reconcile("order")
+
+    async def _held(self, wanted: Duty) -> int | None:
+        """What has to be reduced from: the broker's word, for which EMERGENCY_STOP does not wait first.
+
+        Its first order, and one after a query that failed, goes by the book: it can only reduce, so a
+        wrong book opens nothing, and the next try asks again.
+        """
+        by_the_book = self.flags.emergency and wanted.target_units == 0 and self.book.units != 0
+        if by_the_book and self.timers.tries == 1:
+            return self.book.units
+        try:
+            return await self._ask_units()
+        except BrokerError as error:
+            self.note("position_query_failed", f"{wanted.reason}: {error.message}")
+            return self.book.units if by_the_book else None
+
+    async def _ask_units(self) -> int:
+        try:
+            self.broker_units = await self.reconciler.broker_units()
+        except BrokerError:
+            if self.broker_lost_s is None:
+                self.broker_lost_s = self.parts.clock.time_s()
+            raise
+        self.broker_lost_s = None
+        return self.broker_units
 
     def _current_duty(self, now_s: float) -> Duty | None:
         emergency = self.flags.emergency and not (self._emergency_done and self.book.units == 0)
@@ -207,7 +260,7 @@ class OrderDesk:
 
     async def check_position(self) -> None:
         try:
-            held = await self.reconciler.broker_units()
+            held = await self._ask_units()
         except BrokerError as error:
             self.note("position_query_failed", error.message)
             return
@@ -216,22 +269,21 @@ class OrderDesk:
             await self.reconcile("position check")
 
     async def reconcile(self, trigger: str) -> None:
-        result = await self.reconciler.reconcile(trigger)
+        result = await self.reconciler.reconcile(trigger, whole=trigger not in _BY_CHANGES)
         now_s, live = self.parts.clock.time_s(), self.parts.config.live
-        if result.ok:
-            self.reconciled = True
-            self.timers.reconcile_s = now_s + 60.0 * live.reconcile_minutes
-            self._on_reconciled(result)
-            return
         # What a failed query leaves unknown stays unknown: no entries until one succeeds.
-        self.reconciled = False
-        self.timers.reconcile_s = now_s + 5.0
+        self.reconciled = result.ok
+        self.timers.reconcile_s = now_s + (60.0 * live.reconcile_minutes if result.ok else 5.0)
+        if result.ok:
+            self.broker_units = result.broker_units
+        self.parts.on_reconciled(result)
 
-    def _on_reconciled(self, result: Reconciliation) -> None:
-        if result.drift in (Drift.UNEXPECTED, Drift.DIRECTION, Drift.SIZE):
-            self.safety.halt(f"the broker held {result.broker_units} units, the book {result.book_units}")
-        if result.drift is not Drift.NONE:
-            self.parts.alerts.alert("drift", f"{result.drift}: {result.book_units} → {result.broker_units}")
+    def _on_drift(self, drift: Drift, broker_units: int, book_units: int, gone: ClosedTrade | None) -> None:
+        """A position that came or went without a fill: nobody knows why, so a person has to look."""
+        if gone is not None:
+            self.safety.on_closed(gone)
+        self.safety.halt(f"the broker held {broker_units} units, the book {book_units}")
+        self.parts.alerts.alert("drift", f"{drift.value}: {book_units} → {broker_units}")
 
     def on_events(self, events: list[LedgerEvent]) -> None:
         """What safety makes of the log; called while the journal still holds it all in one transaction."""
@@ -239,6 +291,7 @@ class OrderDesk:
             if event.closed is not None:
                 self.safety.on_closed(event.closed)
             if event.kind in (LedgerEventKind.FILLED, LedgerEventKind.LATE_FILL):
+                self.parts.on_fill(event)
                 self.safety.check_slippage(event.slippage_pips)
             if event.kind is LedgerEventKind.OVERSIZE_FILL:
                 self.safety.violation("oversize", event.detail)

@@ -71,6 +71,9 @@ def duty(
         return Duty(0, "START_TRADING is not set")
     if intent is not None and intent.state is IntentState.FILLED and journal.filled_late(intent.client_id):
         return Duty(0, "a late fill, no longer wanted")
+    unfilled = None if intent is None else journal.unfilled_close(intent.client_id)
+    if unfilled is not None:
+        return Duty(0, f"a decided close did not fill: {unfilled}")
     if orphaned:
         return Duty(0, "no model may manage the position")
     limit_s = config.trading.flat_minutes_before_week_close * MINUTE_S - WEEK_CLOSE_GRACE_S

@@ -158,8 +158,10 @@ class PriceFeed:
         self._opened = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
         opened = asyncio.create_task(self._opened.wait())
-        await asyncio.wait({self._reader, opened}, return_when=asyncio.FIRST_COMPLETED)
-        opened.cancel()
+        try:
+            await asyncio.wait({self._reader, opened}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opened.cancel()
         if not self._opened.is_set():
             await self.disconnect("the stream could not be opened")
             self._back_off()

@@ -34,16 +34,26 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 JOURNAL_FILE: Final = "journal.db"
 
 
+class JournalBroken(StateError):
+    """The journal cannot be read or written: disk full, file corrupt. Nothing may be sent without it."""
+
+
 class Journal:
     """The journal file; one writer, one process.
 
     Raises:
-        StateError: the file cannot be opened or belongs to a newer build.
+        JournalBroken: the file cannot be opened.
+        StateError: it belongs to a newer build.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         self.path = Path(path)
         try:
+            if read_only:
+                self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+                self._db.row_factory = sqlite3.Row
+                self._require_layout()
+                return
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -52,7 +62,7 @@ class Journal:
             self._db.execute("PRAGMA foreign_keys=ON")
             self._migrate()
         except (sqlite3.Error, OSError) as error:
-            raise StateError(
+            raise JournalBroken(
                 f"cannot open the journal {self.path}: {error}",
                 remedy="without its journal the trader does not trade: repair or move the file away",
             ) from error
@@ -69,6 +79,14 @@ class Journal:
                 for statement in MIGRATIONS[number]:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={number + 1}")
+
+    def _require_layout(self) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version != len(MIGRATIONS):
+            raise StateError(
+                f"{self.path} has layout {version}, this build reads {len(MIGRATIONS)}",
+                remedy="start the trader of this build once: it brings the journal up to date",
+            )
 
     def close(self) -> None:
         self._db.close()
@@ -105,6 +123,19 @@ class Journal:
             tuple(row.values()),
         )
         return int(cursor.lastrowid or 0)
+
+    def insert_new(self, table: str, row: Mapping[str, Any]) -> bool:
+        """Add a row; False when its key is there already."""
+        columns, holes = ", ".join(row), ", ".join("?" * len(row))
+        cursor = self._db.execute(
+            f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({holes})",  # noqa: S608 - names are ours
+            tuple(row.values()),
+        )
+        return cursor.rowcount == 1
+
+    def rows(self, query: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
+        """What a query finds; rows are read by column name."""
+        return list(self._db.execute(query, values))
 
     # -- intents ---------------------------------------------------------------------------------
 
@@ -157,6 +188,18 @@ class Journal:
     def intents(self) -> list[Intent]:
         return [_intent(row) for row in self._db.execute("SELECT * FROM intents ORDER BY sequence")]
 
+    def unfilled_close(self, opening_id: str) -> str | None:
+        """Why a close that was decided after the order ``opening_id`` did not fill; None without one.
+
+        Only a definite cancellation counts: what is undecided may still fill, a rejection is final.
+        """
+        row = self._db.execute(
+            "SELECT detail FROM intents WHERE kind = 'CLOSE' AND state = 'CANCELLED' AND sequence > "
+            "(SELECT sequence FROM intents WHERE client_id = ?) ORDER BY sequence DESC LIMIT 1",
+            (opening_id,),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
     def entries_since(self, time_s: float) -> int:
         """Entry orders written since ``time_s``."""
         row = self._db.execute(
@@ -198,15 +241,36 @@ class Journal:
             for row in rows
         ]
 
-    def record_trade(self, trade: TradeResult, units: int, reason: str) -> int:
-        """Book a closed trade; returns its number."""
-        return self._insert("trades", {**asdict(trade), "units": units, "reason": reason})
+    def record_trade(self, trade: TradeResult, units: int, reason: str, *, unexplained: bool = False) -> int:
+        """Book a closed trade; returns its number. ``unexplained``: no fill says how it ended."""
+        row = {**asdict(trade), "units": units, "reason": reason, "unexplained": unexplained}
+        return self._insert("trades", row)
+
+    def unexplained_trades(self) -> int:
+        """How many trades ended without a fill that says how."""
+        return int(self._db.execute("SELECT COUNT(*) FROM trades WHERE unexplained").fetchone()[0])
+
+    def trade_count(self) -> int:
+        return int(self._db.execute("SELECT COUNT(*) FROM trades").fetchone()[0])
+
+    def last_trades(self, count: int) -> list[TradeResult]:
+        """The last ``count`` closed trades, oldest first."""
+        rows = self._db.execute("SELECT * FROM trades ORDER BY number DESC LIMIT ?", (count,)).fetchall()
+        return [_trade(row) for row in reversed(rows)]
+
+    def last_slippages(self, count: int) -> list[float]:
+        """Slippage of the last ``count`` own fills whose price at sending was known, pips, oldest first."""
+        rows = self._db.execute(
+            "SELECT f.slippage_pips FROM fills f JOIN intents i ON i.client_id = f.client_id "
+            "WHERE f.own AND i.reference_points > 0 ORDER BY f.transaction_id DESC LIMIT ?",
+            (count,),
+        ).fetchall()
+        return [float(row[0]) for row in reversed(rows)]
 
     def trades(self, since_s: float = 0.0) -> list[TradeResult]:
         """Closed trades that ended at or after ``since_s``, oldest first."""
         rows = self._db.execute("SELECT * FROM trades WHERE exit_time_s >= ? ORDER BY number", (since_s,))
-        names = TradeResult.__dataclass_fields__
-        return [TradeResult(**{n: row[n] for n in names} | {"forced": bool(row["forced"])}) for row in rows]
+        return [_trade(row) for row in rows]
 
     # -- bars and decisions ----------------------------------------------------------------------
 
@@ -250,13 +314,12 @@ class Journal:
         rows = self._db.execute(
             "SELECT * FROM decisions WHERE bar_time_s >= ? AND bar_time_s < ? ORDER BY id", (start_s, end_s)
         )
-        found = []
-        for row in rows:
-            values = {n: row[n] for n in DecisionRecord.__dataclass_fields__}
-            for name in ("position", "mask", "visit_counts"):
-                values[name] = tuple(json.loads(values[name]))
-            found.append(DecisionRecord(**values))
-        return found
+        return [_decision(row) for row in rows]
+
+    def decision(self, number: int) -> DecisionRecord | None:
+        """The decision of that number; None when there is none."""
+        row = self._db.execute("SELECT * FROM decisions WHERE id = ?", (number,)).fetchone()
+        return None if row is None else _decision(row)
 
     def last_decision_bar_s(self) -> int:
         """The open of the last bar that was decided on; 0 when there is none."""
@@ -329,3 +392,15 @@ def _intent(row: sqlite3.Row) -> Intent:
     values = {name: row[name] for name in Intent.__dataclass_fields__}
     values["kind"], values["state"] = IntentKind(values["kind"]), IntentState(values["state"])
     return Intent(**values)
+
+
+def _decision(row: sqlite3.Row) -> DecisionRecord:
+    values = {n: row[n] for n in DecisionRecord.__dataclass_fields__}
+    for name in ("position", "mask", "visit_counts"):
+        values[name] = tuple(json.loads(values[name]))
+    return DecisionRecord(**values)
+
+
+def _trade(row: sqlite3.Row) -> TradeResult:
+    values = {name: row[name] for name in TradeResult.__dataclass_fields__}
+    return TradeResult(**values | {"forced": bool(row["forced"])})

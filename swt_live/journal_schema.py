@@ -43,4 +43,19 @@ _FIRST: Final = (
     "CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 
-MIGRATIONS: Final = (_FIRST,)
+_SECOND: Final = (
+    "ALTER TABLE trades ADD COLUMN unexplained INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE shadow_decisions (
+        id INTEGER PRIMARY KEY, model_hash TEXT NOT NULL, bar_time_s INTEGER NOT NULL,
+        action INTEGER NOT NULL, side INTEGER NOT NULL, confidence REAL NOT NULL,
+        equity_pips REAL NOT NULL, observation_sha256 TEXT NOT NULL,
+        champion_hash TEXT, champion_action INTEGER, champion_side INTEGER NOT NULL,
+        champion_equity_pips REAL NOT NULL)""",
+    "CREATE UNIQUE INDEX shadow_decisions_bar ON shadow_decisions (model_hash, bar_time_s)",
+    """CREATE TABLE shadow_trades (
+        number INTEGER PRIMARY KEY, model_hash TEXT NOT NULL, side INTEGER NOT NULL,
+        entry_time_s INTEGER NOT NULL, exit_time_s INTEGER NOT NULL, pnl_pips REAL NOT NULL,
+        mae_pips REAL NOT NULL, bars INTEGER NOT NULL, forced INTEGER NOT NULL)""",
+)
+
+MIGRATIONS: Final = (_FIRST, _SECOND)

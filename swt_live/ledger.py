@@ -203,9 +203,13 @@ class Ledger:
         return events
 
     def _cross_check(self, transaction: Transaction, trade: ClosedTrade) -> list[LedgerEvent]:
-        """Our price profit of the closed units against the broker's, in quote currency."""
+        """Our price profit of the closed units against the broker's, in quote currency.
+
+        Only for a position made by one fill: of several the broker closes the oldest first, at its own
+        price, while the book knows their average. Somebody else's fill is no mistake in our arithmetic.
+        """
         stated = transaction.raw.get("quotePL")
-        if stated is None or trade.result.entry_points == 0:
+        if stated is None or trade.result.entry_points == 0 or trade.fills != 1:
             return []
         points = (trade.result.exit_points - trade.result.entry_points) * trade.units
         ours = Decimal(points).scaleb(-self._instrument.display_precision)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from swt_core.checkpoints import CheckpointRef, CheckpointStore, require_compatible
 from swt_core.config import SWTConfig
@@ -42,6 +43,14 @@ class LoadedModel:
     engine: Engine
     choice: ModelChoice
     model_hash: str
+
+
+class Candidates(Protocol):
+    """Where the shadow gets its model from."""
+
+    def candidate(self, sha256: str | None = None) -> tuple[ModelChoice | None, str]: ...
+
+    def load(self, choice: ModelChoice) -> LoadedModel: ...
 
 
 class ModelSource:
@@ -103,6 +112,29 @@ class ModelSource:
             newest = max(authorised, key=lambda choice: choice.verdict.created_s if choice.verdict else 0.0)
             return Selection(newest, tuple(refusals))
         return Selection(self._unvalidated(refs, refusals), tuple(refusals))
+
+    def candidate(self, sha256: str | None = None) -> tuple[ModelChoice | None, str]:
+        """What trades on paper: ``sha256``, else what ``live.shadow_checkpoint`` names; and why none does.
+
+        It needs no verdict and authorises nothing: no order can come of it.
+        """
+        wanted, refusals = sha256 or self._config.live.shadow_checkpoint, list[str]()
+        refs = self._refs(refusals)
+        try:
+            best = self._store.best() if wanted == "best" else None
+        except CheckpointError as error:
+            return None, error.message
+        found = {
+            "best": [] if best is None else [best],
+            "newest": refs[-1:],
+        }.get(wanted, [ref for ref in refs if wanted in (ref.name,) or ref.sha256.startswith(wanted)])
+        if len(found) != 1:
+            what = "no checkpoint" if not found else f"{len(found)} checkpoints"
+            return None, "; ".join([*refusals, f"live.shadow_checkpoint {wanted!r} names {what}"])
+        why = self._incompatibility(found[0])
+        if why:
+            return None, f"{found[0].name}: {'; '.join(why)}"
+        return ModelChoice(found[0], None, float("-inf")), ""
 
     def load(self, choice: ModelChoice) -> LoadedModel:
         """The engine of a chosen checkpoint.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swt_broker.records import (
+    AccountChanges,
     AccountSnapshot,
     Candle,
     Heartbeat,
@@ -47,6 +48,8 @@ class OrderBroker(Protocol):
     async def open_positions(self) -> tuple[Position, ...]: ...
 
     async def account(self) -> AccountSnapshot: ...
+
+    async def changes(self, since_id: int) -> AccountChanges: ...
 
 
 class Broker(OrderBroker, Protocol):

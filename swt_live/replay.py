@@ -11,7 +11,7 @@ import numpy as np
 
 from swt_core.calendar import DAY_S, trading_day
 from swt_core.checkpoints import CheckpointStore
-from swt_core.config import SWTConfig
+from swt_core.config import SWTConfig, TradingConfig
 from swt_core.errors import CheckpointError, DataError
 from swt_core.instruments import Instrument, instrument
 from swt_data.bars import Bars
@@ -101,21 +101,38 @@ def recompute(
         except CheckpointError as error:
             report.skipped.append(f"bar {known.bar_time_s}: {error.message}")
             continue
-        bars = _window(journal, pair, known, lookback)
-        point = decide(bars, np.array(known.position), features, engine, config.trading)
+        differing = differences(journal, known, pair, features, engine, config.trading, lookback)
         report.recomputed += 1
-        sameness = {
-            "bars": point.bars.sha256 == known.bars_sha256,
-            "observation": point.observation_sha256 == known.observation_sha256,
-            "mask": tuple(bool(x) for x in point.mask) == known.mask,
-            "visits": point.decision.visit_counts == known.visit_counts,
-            "action": point.decision.action == known.action,
-        }
-        differing = [name for name, same in sameness.items() if not same]
         report.agreed += not differing
         if differing:
             report.disagreements.append(f"bar {known.bar_time_s}: {', '.join(differing)} differ")
     return report
+
+
+def differences(
+    journal: Journal,
+    known: DecisionRecord,
+    pair: Instrument,
+    features: Features,
+    engine: Engine,
+    trading: TradingConfig,
+    lookback: int = LOOKBACK,
+) -> list[str]:
+    """What comes out otherwise when a journaled decision is computed again; none when all agrees.
+
+    Raises:
+        DataError: the journal's bars make no valid observation.
+    """
+    bars = _window(journal, pair, known, lookback)
+    point = decide(bars, np.array(known.position), features, engine, trading)
+    sameness = {
+        "bars": point.bars.sha256 == known.bars_sha256,
+        "observation": point.observation_sha256 == known.observation_sha256,
+        "mask": tuple(bool(x) for x in point.mask) == known.mask,
+        "visits": point.decision.visit_counts == known.visit_counts,
+        "action": point.decision.action == known.action,
+    }
+    return [name for name, same in sameness.items() if not same]
 
 
 def _window(journal: Journal, pair: Instrument, known: DecisionRecord, lookback: int) -> Bars:

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 
 from swt_core.calendar import MINUTE_S
 from swt_core.errors import BrokerError, DataError, SafetyViolation
 from swt_core.position import BUY, CLOSE, SELL
 from swt_live.decider import DecisionPoint, decide
 from swt_live.desk import CLOSED_POLL_S, OrderDesk
+from swt_live.emergency_watch import EmergencyWatch
 from swt_live.executor import PlannedOrder
 from swt_live.feed import PriceFeed
+from swt_live.journal import JournalBroken
 from swt_live.journal_records import DecisionRecord, IntentKind
 from swt_live.market_hours import MarketHours
 from swt_live.model_keeper import ModelKeeper
 from swt_live.safety import TradingState
+from swt_live.shadow import Champion
 from swt_live.trader_parts import TraderParts
 from swt_live.window import LiveWindow
 
@@ -62,6 +66,7 @@ class LiveTrader:
         self._collected_s = 0
         self._stopping = False
         self._sleeper: asyncio.Future[None] | None = None
+        self._watch = EmergencyWatch(parts.directory, parts.guard_clock)
         self._restored = False
 
     @property
@@ -79,19 +84,34 @@ class LiveTrader:
         return self.desk.open_pips()
 
     async def run(self) -> None:
-        """Trade until `stop` is called."""
+        """Trade until `stop` is called.
+
+        Raises:
+            JournalBroken: the journal does not take writes. What the process remembers may be ahead of it:
+                a new trader has to be made from the journal, once it can be written again.
+        """
+        try:
+            async with self._watch:
+                await self._run()
+        except sqlite3.Error as error:
+            raise JournalBroken(f"the journal failed: {error}", remedy="free space on its disk") from error
+        finally:
+            await self.feed.disconnect("the trader stops")
+
+    async def _run(self) -> None:
         while not self._stopping:
-            await self.step()
+            await self._watch.guarded(self.step())
             self.parts.on_step(self)
             if self._stopping:
                 break
             self._sleeper = asyncio.ensure_future(self.parts.clock.sleep_until(self.next_wake_s()))
+            at_stake = self.book.units != 0 or bool(self.executor.undecided) or self.desk.duty is not None
+            self._watch.resting(self._sleeper if at_stake else None)
             try:
                 await self._sleeper
             except asyncio.CancelledError:
-                if not self._stopping:
+                if not self._stopping and not self._watch.woke():
                     raise
-        await self.feed.disconnect("the trader stops")
         self.parts.on_step(self)
 
     def stop(self) -> None:
@@ -101,11 +121,14 @@ class LiveTrader:
             self._sleeper.cancel()
 
     async def step(self) -> None:
-        """Everything that is due now, in order."""
+        """Everything that is due now, in order; EMERGENCY_STOP before anything else."""
         if not self._restored:
             self._restore()
         now_s = self.parts.clock.time_s()
         self.desk.read_flags()
+        self._watch.seen(self.flags.emergency)
+        if self.flags.emergency:
+            await self.desk.serve_duty()
         if not self.desk.reconciled and now_s >= self.timers.reconcile_s:
             await self.desk.reconcile("start")
         await self._keep_feed(now_s)
@@ -171,6 +194,8 @@ class LiveTrader:
             self.timers.collect_s = now_s + 5.0
             return
         self.window.append(collected.bars)
+        if self.parts.shadow is not None:
+            self.parts.shadow.on_bars(collected.bars)
         self.safety.check_losses()
         self.ledger.save_book()
         if not collected.settled:
@@ -181,6 +206,7 @@ class LiveTrader:
         self.timers.compare_s = max(now_s, minute_s + CANDLE_CHECK_AFTER_S)
         if self.window.last_bar_s == minute_s - MINUTE_S and self.window.last_bar_s > self._decided_s:
             await self._decide(minute_s)
+            self._decide_on_paper(minute_s)
 
     async def _decide(self, minute_s: int) -> None:
         now_s = self.parts.clock.time_s()
@@ -208,12 +234,30 @@ class LiveTrader:
         veto = self.desk.veto() if point.decision.action in (BUY, SELL) else None
         number = self.parts.journal.record_decision(self._record(point, now_s, model.model_hash))
         self.parts.on_decision(point)
+        if self.parts.self_check is not None:
+            self.parts.self_check.decided(number, model)
         outcome = "none" if veto is None else f"vetoed: {veto}"
         if veto is not None:
             self.counters.vetoes[veto] = self.counters.vetoes.get(veto, 0) + 1
         elif point.decision.action in (BUY, SELL, CLOSE):
             outcome = await self._order(point)
         self.parts.journal.note_outcome(number, outcome)
+
+    def _decide_on_paper(self, minute_s: int) -> None:
+        """The candidate beside the trader decides on the same bars, after the trader's order has left."""
+        shadow, now_s = self.parts.shadow, self.parts.clock.time_s()
+        if shadow is None or not self.flags.started:
+            return
+        shadow.refresh(now_s)
+        if self.feed.stale() or self.window.not_ready(float(minute_s)) is not None:
+            return
+        point = self.last_point
+        if point is not None and point.market.bar_time_s != minute_s - MINUTE_S:
+            point = None
+        position = self.book.row if point is None else point.position
+        model = self.models.model
+        champion = Champion(position, point, None if model is None else model.model_hash)
+        shadow.decide(self.window.bars(), champion)
 
     def _no_decision(self, now_s: float, minute_s: int) -> str | None:
         """Why nothing is decided now."""
@@ -237,7 +281,7 @@ class LiveTrader:
         action, units = point.decision.action, self.parts.config.trading.units
         order = {BUY: units, SELL: -units}.get(action, -self.book.units)
         kind = IntentKind.CLOSE if action == CLOSE else IntentKind.ENTRY
-        reference, bound = self.desk.prices(order, 1.0)
+        reference, bound = self.desk.prices(kind, order)
         planned = PlannedOrder(kind, order, "decided", reference, bound, point.market.bar_time_s)
         try:
             state = await self.desk.submit(planned)
@@ -274,6 +318,8 @@ class LiveTrader:
         if now_s >= self.timers.compare_s:
             self.timers.compare_s = math.inf
             await self._compare_candles(now_s)
+            if self.parts.self_check is not None:
+                self.parts.self_check.run()
         if self.desk.reconciled and now_s >= self.timers.reconcile_s:
             await self.desk.reconcile("periodic")
         elif now_s >= self.timers.position_check_s:
@@ -290,7 +336,10 @@ class LiveTrader:
         except BrokerError:
             return
         for candle in candles:
-            if self.window.compare(candle):
+            differs = self.window.compare(candle)
+            if differs and self.parts.shadow is not None:
+                self.parts.shadow.correct(candle)
+            if differs:
                 self._note("candle_differs", f"bar {candle.time_s}: close {candle.close_hp} half-points")
 
     def _note(self, event: str, detail: str) -> None:

@@ -14,20 +14,32 @@ from swt_core.config import SWTConfig
 from swt_core.instruments import Instrument
 from swt_core.state import StateDirectory
 from swt_live.decider import DecisionPoint
+from swt_live.emergency_watch import EMERGENCY_FLAG
 from swt_live.journal import Journal
 from swt_live.models import ModelSource
 from swt_live.ports import Alerts, Broker, Features, PriceStream
+from swt_live.self_check import SelfCheck
+from swt_live.shadow import Shadow
 
 if TYPE_CHECKING:
+    from swt_live.ledger import LedgerEvent
+    from swt_live.reconciler import Reconciliation
     from swt_live.trader import LiveTrader
 
 START_FLAG = "START_TRADING"
-EMERGENCY_FLAG = "EMERGENCY_STOP"
+__all__ = ["EMERGENCY_FLAG", "START_FLAG", "Flags", "Timers", "TraderCounters", "TraderParts"]
 
 
 @dataclass(frozen=True)
 class TraderParts:
-    """What the trader is made of; everything that touches the world comes from outside."""
+    """What the trader is made of; everything that touches the world comes from outside.
+
+    Attributes:
+        shadow: a candidate's paper ledger beside the trader; it has no way to the broker.
+        self_check: recomputes decisions from the journal.
+        guard_clock: the clock by which EMERGENCY_STOP is watched while the trader waits for an answer;
+            None: it is seen between two steps only (in lock-step, where waiting takes no market time).
+    """
 
     config: SWTConfig
     instrument: Instrument
@@ -40,9 +52,14 @@ class TraderParts:
     alerts: Alerts
     rng: np.random.Generator
     lookback: int = 256
+    shadow: Shadow | None = None
+    self_check: SelfCheck | None = None
     on_decision: Callable[[DecisionPoint], None] = lambda _: None
     on_stream: Callable[[PriceStream | None], None] = lambda _: None
     on_step: Callable[[LiveTrader], None] = lambda _: None
+    on_reconciled: Callable[[Reconciliation], None] = lambda _: None
+    on_fill: Callable[[LedgerEvent], None] = lambda _: None
+    guard_clock: AsyncClock | None = None
 
 
 @dataclass

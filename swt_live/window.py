@@ -39,6 +39,7 @@ class LiveWindow:
         lookback: int,
         stale_after_s: float,
     ) -> None:
+        self._instrument = instrument
         self._journal = journal
         self._book = book
         self._lookback = lookback
@@ -61,7 +62,7 @@ class LiveWindow:
         for bar in known:
             self._push(bar)
         if state is not None:
-            self._book.restore(state, [_mark(bar) for bar in known])
+            self._book.restore(state, [bar_mark(bar) for bar in known])
         if known:
             return known[-1].time_s + MINUTE_S
         return start_s if entry_s is None else min(start_s, entry_s)
@@ -74,7 +75,7 @@ class LiveWindow:
                     continue
                 self._journal.record_bar(bar)
                 self._push(bar)
-                self._book.mark(_mark(bar))
+                self._book.mark(bar_mark(bar))
 
     def compare(self, candle: BarRecord) -> bool:
         """Let a candle correct a bar, or add one the stream did not bring; True when a close changed."""
@@ -91,12 +92,12 @@ class LiveWindow:
             if known is None:
                 self.corrections.missing += 1
                 self._recent = dict(sorted(self._recent.items()))
-                self._book.mark(_mark(candle))
+                self._book.mark(bar_mark(candle))
                 return True
             self.corrections.bars_differ += 1
-            closes_differ = _closes(known) != _closes(candle)
+            closes_differ = executable_closes(known) != executable_closes(candle)
             self.corrections.closes_differ += closes_differ
-            self._book.correct(candle.time_s, *_closes(candle))
+            self._book.correct(candle.time_s, *executable_closes(candle))
         return closes_differ
 
     def not_ready(self, now_s: float) -> str | None:
@@ -107,6 +108,11 @@ class LiveWindow:
     def bars(self) -> Bars:
         """The window, oldest first."""
         return self._queue.as_bars()
+
+    def mean_spread_pips(self, count: int) -> float | None:
+        """Mean closing spread of the last ``count`` bars, pips; None before the first."""
+        spreads = [bar.spread_close for bar in list(self._recent.values())[-count:]]
+        return sum(spreads) / len(spreads) / self._instrument.points_per_pip if spreads else None
 
     def _push(self, bar: BarRecord) -> None:
         self._queue.append(queue_bar(bar))
@@ -130,12 +136,14 @@ def queue_bar(bar: BarRecord) -> Bar:
     )
 
 
-def _closes(bar: BarRecord) -> tuple[int, int]:
+def executable_closes(bar: BarRecord) -> tuple[int, int]:
+    """Bid and ask at the bar's close, points."""
     return (bar.close_hp - bar.spread_close) // 2, (bar.close_hp + bar.spread_close) // 2
 
 
-def _mark(bar: BarRecord) -> Mark:
-    return Mark(bar.time_s, *_closes(bar))
+def bar_mark(bar: BarRecord) -> Mark:
+    """The bar as far as a position is concerned."""
+    return Mark(bar.time_s, *executable_closes(bar))
 
 
 def _prices(bar: BarRecord) -> tuple[int, ...]:

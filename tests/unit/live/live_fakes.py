@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swt_broker.records import (
+    AccountChanges,
     AccountSnapshot,
     Candle,
     CandlePrices,
@@ -131,6 +132,8 @@ class FakeBroker:
         clock.on_advance = self.advance
         self.order_faults: deque[str] = deque()
         self.read_faults = 0
+        self.changes_read = 0
+        self.accounts_read = 0
         self.candle_delay_s = 0.0
         self.candles_fail = False
         self.streams_fail = False
@@ -190,6 +193,7 @@ class FakeBroker:
     async def account(self) -> AccountSnapshot:
         await asyncio.sleep(0)
         self._read()
+        self.accounts_read += 1
         zero = Decimal(0)
         return AccountSnapshot(
             "001",
@@ -209,6 +213,16 @@ class FakeBroker:
             (),
             {},
         )
+
+    async def changes(self, since_id: int) -> AccountChanges:
+        await asyncio.sleep(0)
+        self._read()
+        self.changes_read += 1
+        zero, new = Decimal(0), tuple(item for item in self.log if item.transaction_id > since_id)
+        flat = PositionSide(zero, None, (), zero, zero)
+        changed = self._positions() or (Position(GBP_JPY.name, flat, flat, {}),)
+        positions = changed if any(item.is_fill for item in new) else ()
+        return AccountChanges(new, (), (), (), positions, zero, zero, zero, self.last_id, {})
 
     async def open_positions(self) -> tuple[Position, ...]:
         await asyncio.sleep(0)

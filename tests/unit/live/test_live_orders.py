@@ -195,7 +195,7 @@ async def test_a_failed_position_query_is_never_read_as_flat(tmp_path: Path) -> 
     await world.run(3)
     assert world.broker.units == 1
     world.broker.read_faults = 25
-    world.directory.raise_flag("EMERGENCY_STOP")
+    world.directory.lower_flag("START_TRADING")
     await world.run(0.3)
     assert world.trader.book.units == 1
     assert world.journal.audits("position_query_failed")

@@ -91,7 +91,11 @@ async def test_what_the_log_does_not_explain_is_adopted(
     await world.run(1)
     assert world.trader.book.units == broker_units
     assert drift in events(world)
-    assert (world.trader.state is TradingState.HALTED) == (broker_units != 0)
+    assert world.trader.state is TradingState.HALTED
+    # What vanished without a fill is in the trade table, marked as what nobody can explain.
+    assert world.journal.unexplained_trades() == (broker_units <= 0)
+    reasons = [row["reason"] for row in world.journal.rows("SELECT reason FROM trades", ())]
+    assert all(reason.startswith("unexplained") for reason in reasons)
     assert "drift" in [event for event, _ in world.alerts.sent]
 
 

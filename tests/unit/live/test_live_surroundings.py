@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from live_fakes import GBP_JPY, NOON_S, VirtualClock, World
 from prometheus_client import CollectorRegistry, generate_latest
@@ -20,7 +18,6 @@ from swt_core.config import LiveConfig
 from swt_core.errors import ConfigError, OutcomeUnknown, StateError, Unavailable
 from swt_core.position import BUY, CLOSE, HOLD
 from swt_live.accounts import broker_settings, require_same_instrument
-from swt_live.alerts import LogAlerts, WebhookAlerts, alerts_from
 from swt_live.book import BookState
 from swt_live.emergency import close_everything
 from swt_live.journal import Journal
@@ -196,24 +193,6 @@ async def test_emergency_close_never_claims_flat_without_the_brokers_word() -> N
 
 
 # -- alerts, status, metrics -----------------------------------------------------------------------
-
-
-async def test_a_webhook_is_told_and_its_failure_is_survived() -> None:
-    bodies: list[bytes] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        bodies.append(request.content)
-        return httpx.Response(500 if len(bodies) > 1 else 200)
-
-    alerts = WebhookAlerts("http://hook", httpx.MockTransport(answer))
-    alerts.alert("halt", "why")
-    alerts.alert("again", "fails")
-    while alerts._sending:
-        await asyncio.gather(*alerts._sending)
-    assert b'"halt"' in bodies[0]
-    assert len(bodies) == 2
-    assert isinstance(alerts_from({}), LogAlerts)
-    assert isinstance(alerts_from({"SWT_ALERT_WEBHOOK": "http://hook"}), WebhookAlerts)
 
 
 async def test_the_status_tells_position_model_and_health(tmp_path: Path) -> None:
