@@ -74,6 +74,7 @@ app.command("validate", rich_help_panel=MODEL)(validate.validate)
 app.command("validator", rich_help_panel=MODEL)(validate.validator)
 
 app.command("demo", rich_help_panel=SETUP)(demo.demo)
+app.command("doctor", rich_help_panel=SETUP)(doctor.doctor)
 app.add_typer(train.app, name="train", rich_help_panel=MODEL)
 app.add_typer(buffer.app, name="buffer", rich_help_panel=MODEL)
 app.command("up", rich_help_panel=OPERATION)(up.up)

@@ -1,4 +1,4 @@
-"""`swt train`: the trainer daemon."""
+"""`swt train`: the trainer daemon, how it goes, and its dashboard."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ from typing import Annotated
 
 import typer
 
-from swt_cli.options import ConfigDir, Overrides, Profile, StateDir, configuration
+from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
+
+app = typer.Typer(help="Train an agent; see how it goes.", invoke_without_command=True)
+
+StaleAfter = Annotated[float, typer.Option(min=1.0, help="A heartbeat older than this is an alarm, s.")]
 
 
+@app.callback()
 def train(
+    context: typer.Context,
     profile: Profile = None,
     config_dir: ConfigDir = None,
     overrides: Overrides = None,
     state_dir: StateDir = Path("state"),
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes (else at the limits).", min=0.01)
+    ] = None,
+    from_checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="CHECKPOINT",
+            help="Begin a fresh run from a checkpoint's weights, with training.fine_tune_learning_rate.",
+        ),
     ] = None,
     health_port: Annotated[int, typer.Option(help="Port of /health and /metrics on loopback.")] = 8081,
     stay: Annotated[
@@ -30,7 +44,15 @@ def train(
       swt train --profile demo --minutes 2
 
       swt train --set data.bars_file=bars.parquet --state-dir state
+
+      swt train --from state/checkpoints/checkpoint_….safetensors --state-dir finer
+
+      swt train status --json
+
+      swt train dashboard
     """
+    if context.invoked_subcommand is not None:
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -64,6 +86,7 @@ def train(
             SystemClock(),
             health_port=health_port,
             stay_at_limit=stay,
+            from_checkpoint=from_checkpoint,
             on_progress=show,
         )
     best = CheckpointStore(Workspace(state_dir).checkpoints).best()
@@ -77,3 +100,71 @@ def train(
         f"best: {best.name}, {found.extra['selection_pips_per_session']:+.1f} pips a session, SQN {sqn} "
         f"({found.trades} trades on the validation range)"
     )
+
+
+@app.command()
+def status(
+    state_dir: StateDir = Path("state"), stale_after: StaleAfter = 180.0, as_json: Json = False
+) -> None:
+    """How training goes, from its state files alone: a running trainer is not asked.
+
+    Exits with 1 when there are alarms.
+
+    Examples: swt train status; swt train status --json; swt train status --state-dir /srv/swt
+    """
+    from rich.console import Console
+
+    from swt_core.clock import SystemClock
+    from swt_core.json_text import to_json
+    from swt_core.workspace import Workspace
+    from swt_ops.training import training_view
+    from swt_ops.training_dashboard import training_status
+
+    view = training_view(Workspace(state_dir), SystemClock(), stale_after_s=stale_after)
+    if as_json:
+        typer.echo(to_json(view, indent=2))
+    else:
+        Console().print(training_status(view))
+    if view.alarms:
+        raise typer.Exit(1)
+
+
+@app.command()
+def dashboard(
+    state_dir: StateDir = Path("state"),
+    stale_after: StaleAfter = 180.0,
+    every: Annotated[float, typer.Option(min=0.2, help="Time between two frames, s.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and end.")] = False,
+) -> None:
+    """Episodes, speed, expectancy, SQN, actions, losses, buffer and limits, live in the terminal.
+
+    Reads state files only: it may be started, stopped and started again at any time. Ctrl-C ends it.
+
+    Examples: swt train dashboard; swt train dashboard --once; swt train dashboard --every 10
+    """
+    import threading
+
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+    from swt_core.clock import SystemClock
+    from swt_core.workspace import Workspace
+    from swt_ops.training import training_view
+    from swt_ops.training_dashboard import training_dashboard
+
+    def frame() -> RenderableType:
+        return training_dashboard(
+            training_view(Workspace(state_dir), SystemClock(), stale_after_s=stale_after)
+        )
+
+    console = Console()
+    if once:
+        console.print(frame())
+        return
+    pause = threading.Event()
+    try:
+        with Live(frame(), console=console, screen=True, auto_refresh=False) as live:
+            while not pause.wait(every):
+                live.update(frame(), refresh=True)
+    except KeyboardInterrupt:
+        return

@@ -22,10 +22,11 @@ from swt_core.state import StateDirectory, StateRecord, read_heartbeat, read_jso
 from swt_core.verdict import VERDICT_FILE, Verdict
 from swt_core.workspace import Workspace
 from swt_live.status import STATUS_FILE, LiveStatus, unwell
+from swt_training.alarms import ALARMS_FILE, TrainerAlarms
 
 # Three heartbeats of the default interval.
 STALE_AFTER_S: Final = 180.0
-_METRICS_FILE: Final = "metrics.jsonl"
+METRICS_FILE: Final = "metrics.jsonl"
 _TAIL_BYTES: Final = 65_536
 _LEAST_FREE_BYTES: Final = 1_000_000_000
 
@@ -100,6 +101,16 @@ class InstallationStatus(StateRecord):
 DAEMONS: Final = ("trainer", "validator", "live", "practice")
 
 
+def trainer_alarms(workspace: Workspace) -> list[Alarm]:
+    """Alarms that the trainer itself has raised.
+
+    Raises:
+        StateError: its file is broken.
+    """
+    found = read_json(workspace.training_state / ALARMS_FILE, TrainerAlarms)
+    return [Alarm(source="trainer", text=f"{a.name}: {a.text}") for a in found.alarms] if found else []
+
+
 def heartbeat_directory(workspace: Workspace, name: str) -> Path:
     """Where the daemon ``name`` writes its heartbeat."""
     return {
@@ -123,7 +134,7 @@ def read_status(
             alarms.append(Alarm(source=source, text=error.message))
             return otherwise
 
-    daemons = [_daemon(workspace, name, clock, stale_after_s) for name in DAEMONS]
+    daemons = [read_daemon(workspace, name, clock, stale_after_s) for name in DAEMONS]
     # The practice server is no daemon of its own: without one there is nothing to say.
     daemons = [d for d in daemons if d.name != "practice" or d.state is not DaemonState.ABSENT]
     no_verdicts: tuple[Verdict, ...] = ()
@@ -132,12 +143,13 @@ def read_status(
         "validator", lambda: read_json(workspace.validation_state / QUEUE_FILE, ValidationQueue), None
     )
     live = careful("live", lambda: StateDirectory(workspace.live_state).read(STATUS_FILE, LiveStatus), None)
-    training = careful("trainer", lambda: _training(workspace), TrainingStatus())
+    training = careful("trainer", lambda: read_training(workspace), TrainingStatus())
     alarms += [
         Alarm(source=daemon.name, text=f"{daemon.state.value}: {daemon.status}")
         for daemon in daemons
         if daemon.state in (DaemonState.STALE, DaemonState.FAILED, DaemonState.UNREADABLE)
     ]
+    alarms += careful("trainer", lambda: trainer_alarms(workspace), [])
     trading = any(daemon.name == "live" and daemon.state is DaemonState.RUNNING for daemon in daemons)
     if live is not None:
         alarms += [Alarm(source="live", text=text) for text in _live_alarms(live, trading)]
@@ -156,7 +168,8 @@ def read_status(
     )
 
 
-def _daemon(workspace: Workspace, name: str, clock: Clock, stale_after_s: float) -> DaemonStatus:
+def read_daemon(workspace: Workspace, name: str, clock: Clock, stale_after_s: float) -> DaemonStatus:
+    """What the heartbeat of ``name`` says."""
     try:
         heartbeat = read_heartbeat(heartbeat_directory(workspace, name))
     except StateError as error:
@@ -181,10 +194,15 @@ def _daemon(workspace: Workspace, name: str, clock: Clock, stale_after_s: float)
     )
 
 
-def _training(workspace: Workspace) -> TrainingStatus:
+def read_training(workspace: Workspace) -> TrainingStatus:
+    """The trainer's progress and checkpoints.
+
+    Raises:
+        StateError, CheckpointError: a file is broken.
+    """
     store = CheckpointStore(workspace.checkpoints)
     checkpoints, best = store.list(), store.best()
-    figures = last_metrics(workspace.training_state / _METRICS_FILE)
+    figures = last_metrics(workspace.training_state / METRICS_FILE)
     episode = int(figures.pop("episode", 0))
     return TrainingStatus(
         episode=episode,

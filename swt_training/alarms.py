@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
@@ -20,8 +20,11 @@ from swt_core.errors import StateError
 from swt_core.logs import get_logger
 from swt_core.position import ACTION_NAMES, HOLD
 from swt_core.state import StateDirectory, StateRecord
-from swt_training.diagnostics import NetworkFigures
-from swt_training.rolling import RollingFigures
+
+if TYPE_CHECKING:
+    # Who only reads alarms shall not wait for torch.
+    from swt_training.diagnostics import NetworkFigures
+    from swt_training.rolling import RollingFigures
 
 _log = get_logger(__name__)
 

@@ -1,0 +1,156 @@
+"""How training goes, from the trainer's state files alone: progress, figures, their recent course, alarms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from swt_core.clock import Clock
+from swt_core.errors import CheckpointError, StateError
+from swt_core.protected import protected_by_live, protected_by_validation
+from swt_core.state import StateRecord
+from swt_core.statistics import sqn_label
+from swt_core.workspace import Workspace
+from swt_ops.status import (
+    METRICS_FILE,
+    STALE_AFTER_S,
+    Alarm,
+    DaemonState,
+    DaemonStatus,
+    TrainingStatus,
+    read_daemon,
+    read_training,
+    trainer_alarms,
+)
+
+_TAIL_BYTES: Final = 1 << 20
+# What sparklines are drawn of.
+COURSES: Final = (
+    "Rolling/expectancy_pips",
+    "Rolling/trade_ratio",
+    "Performance/self_play_pips",
+    "Loss/total",
+    "Loss/value",
+    "Loss/policy",
+    "Training/episodes_per_s",
+    "Selection/pips_per_session",
+)
+
+
+class TrainingView(StateRecord):
+    """Everything `swt train status` and the dashboard show."""
+
+    root: str
+    time_s: float
+    daemon: DaemonStatus
+    training: TrainingStatus
+    figures: dict[str, float] = Field(default_factory=dict, description="newest value of every figure")
+    courses: dict[str, tuple[float, ...]] = Field(default_factory=dict, description="recent values")
+    sqn: float | None = Field(None, description="of the rolling window's closed trades")
+    sqn_class: str = ""
+    limits_used: dict[str, float] = Field(default_factory=dict, description="share of each hard limit")
+    eta_s: float | None = Field(None, description="until the limit of episodes or hours, at this speed, s")
+    checkpoint_age_s: float | None = None
+    protected: int = Field(0, description="checkpoints that validator or live trader still need")
+    alarms: tuple[Alarm, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether somebody should look."""
+        return bool(self.alarms)
+
+
+def training_view(
+    workspace: Workspace, clock: Clock, *, stale_after_s: float = STALE_AFTER_S, points: int = 60
+) -> TrainingView:
+    """Read the trainer's files once; a broken file becomes an alarm.
+
+    Args:
+        points: how many recent values of each course.
+    """
+    alarms: list[Alarm] = []
+    daemon = read_daemon(workspace, "trainer", clock, stale_after_s)
+    if daemon.state in (DaemonState.STALE, DaemonState.FAILED, DaemonState.UNREADABLE):
+        alarms.append(Alarm(source="trainer", text=f"{daemon.state.value}: {daemon.status}"))
+    try:
+        training = read_training(workspace)
+    except (StateError, CheckpointError) as error:
+        training = TrainingStatus()
+        alarms.append(Alarm(source="trainer", text=error.message))
+    try:
+        alarms += trainer_alarms(workspace)
+    except StateError as error:
+        alarms.append(Alarm(source="trainer", text=error.message))
+    rows = recent_rows(workspace.training_state / METRICS_FILE)
+    figures: dict[str, float] = {}
+    for row in rows:
+        figures |= row
+    courses = {name: tuple(row[name] for row in rows if name in row)[-points:] for name in COURSES}
+    sqn = figures.get("Rolling/sqn")
+    newest = training.newest
+    return TrainingView(
+        schema_version=1,
+        root=str(workspace.root),
+        time_s=clock.time_s(),
+        daemon=daemon,
+        training=training,
+        figures=figures,
+        courses={name: values for name, values in courses.items() if values},
+        sqn=sqn,
+        sqn_class=sqn_label(sqn),
+        limits_used=_limits_used(daemon.counters),
+        eta_s=_eta_s(daemon.counters, figures),
+        checkpoint_age_s=None if newest is None else max(0.0, clock.time_s() - newest.created_s),
+        protected=_protected(workspace, clock.time_s()),
+        alarms=tuple(alarms),
+    )
+
+
+def recent_rows(path: Path) -> list[dict[str, float]]:
+    """The last rows of a metrics file, oldest first, without what is no number."""
+    try:
+        with path.open("rb") as file:
+            begin = max(0, file.seek(0, 2) - _TAIL_BYTES)
+            file.seek(begin)
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return []
+    rows = []
+    for line in lines[1:] if begin else lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            numbers = {k: float(v) for k, v in row.items() if isinstance(v, int | float)}
+            rows.append(numbers)
+    return rows
+
+
+def _limits_used(counters: dict[str, float]) -> dict[str, float]:
+    return {
+        name: counters.get(name, 0.0) / counters[f"maximum_{name}"]
+        for name in ("episodes", "checkpoints", "hours")
+        if counters.get(f"maximum_{name}", 0.0) > 0
+    }
+
+
+def _eta_s(counters: dict[str, float], figures: dict[str, float]) -> float | None:
+    speed = figures.get("Training/episodes_per_s", 0.0)
+    found = []
+    if "maximum_episodes" in counters and speed > 0:
+        found.append((counters["maximum_episodes"] - counters.get("episodes", 0.0)) / speed)
+    if "maximum_hours" in counters:
+        found.append((counters["maximum_hours"] - counters.get("hours", 0.0)) * 3600.0)
+    return max(0.0, min(found)) if found else None
+
+
+def _protected(workspace: Workspace, now_s: float) -> int:
+    try:
+        needed = protected_by_validation(workspace.validation_state, now_s)
+        return len(needed | protected_by_live(workspace.live_state))
+    except StateError:
+        return 0
