@@ -17,6 +17,7 @@ from swt_cli import (
     config,
     data,
     demo,
+    doctor,
     features,
     live,
     practice,
