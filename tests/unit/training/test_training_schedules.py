@@ -1,0 +1,179 @@
+"""Temperature, learning rate, clipping, noise and re-initialisation follow the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from swt_core.config import SWTConfig, TrainingConfig
+from swt_environments.dataset import load_dataset
+from swt_models.export import export_weights
+from swt_training.learner import WARM_UP_STEPS, Learner
+from swt_training.reinitialise import due, reinitialise
+from swt_training.run_setup import fresh_learner
+from swt_training.selfplay import exploration_temperature, frozen_engine
+from swt_training.trainer import Trainer
+
+TrainerFactory = Callable[..., Trainer]
+
+
+@pytest.fixture
+def learner(small: SWTConfig) -> Learner:
+    return fresh_learner(small, load_dataset(small))[1]
+
+
+def test_temperature_falls_from_two_to_a_half_over_twenty_thousand_episodes() -> None:
+    default = TrainingConfig()
+    found = [exploration_temperature(default, n) for n in (0, 10_000, 20_000, 500_000)]
+    assert found == pytest.approx([2.0, 1.0, 0.5, 0.5])
+    other = TrainingConfig(temperature_start=4.0, temperature_end=1.0, temperature_episodes=100)
+    assert exploration_temperature(other, 50) == pytest.approx(2.0)
+
+
+def test_actors_play_at_the_temperature_of_their_episode(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = small.training.model_copy(update={"temperature_episodes": 2})
+    trainer = trainer_of(small.model_copy(update={"training": training}), tmp_path, 4)
+    seen: list[float] = []
+    make = trainer._task
+
+    def spy(*args: object, **kwargs: object) -> object:
+        seen.append(float(kwargs["temperature"]))  # type: ignore[arg-type]
+        return make(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "_task", spy)
+    trainer._round()
+    trainer._round()
+    assert seen == pytest.approx([2.0, 0.5])
+
+
+def test_the_learning_rate_warms_up_decays_and_stays_at_its_end(learner: Learner) -> None:
+    t = learner.training
+    learner.sessions_seen = 0
+    assert learner.learning_rate() < 0.5 * t.learning_rate
+    learner.sessions_seen = WARM_UP_STEPS * t.sessions_per_step
+    assert learner.learning_rate() == pytest.approx(t.learning_rate, rel=0.01)
+    learner.sessions_seen = t.decay_sessions // 2
+    middle = (t.learning_rate + t.final_learning_rate) / 2
+    assert learner.learning_rate() == pytest.approx(middle, rel=0.01)
+    for late in (t.decay_sessions, 10 * t.decay_sessions):
+        learner.sessions_seen = late
+        assert learner.learning_rate() == pytest.approx(t.final_learning_rate)
+
+
+def test_the_optimizer_steps_at_that_rate(learner: Learner) -> None:
+    learner.sessions_seen = 10 * learner.training.decay_sessions
+    parameter = next(learner.network.parameters())
+    learner.descend(1e-3 * parameter.sum(), 1)
+    rates = {group["lr"] for group in learner.optimizer.param_groups}
+    assert rates == {learner.training.final_learning_rate}
+
+
+@pytest.mark.parametrize("clip", [0.01, 1.0])
+def test_a_gradient_is_clipped_to_the_configured_norm(learner: Learner, clip: float) -> None:
+    learner.training = learner.training.model_copy(update={"gradient_clip": clip})
+    loss = sum((100.0 * p).sum() for p in learner.network.parameters())
+    norm, finite = learner.descend(loss, 1)  # type: ignore[arg-type]
+    assert finite
+    assert norm > 100
+    clipped = torch.stack([p.grad.norm() for p in learner.network.parameters() if p.grad is not None]).norm()
+    assert float(clipped) == pytest.approx(clip, rel=1e-3)
+
+
+def test_root_noise_is_the_configured_one(small: SWTConfig, learner: Learner, tmp_path: Path) -> None:
+    """Noise without weight changes nothing; with all the weight it decides."""
+    save_file(export_weights(learner.network), tmp_path / "w.safetensors")
+    processor = load_dataset(small).market.processor
+    observations = np.random.default_rng(0).normal(size=(32, learner.network.observation.size))
+    masks = np.tile([True, True, True, False], (32, 1))
+
+    def visits(alpha: float, fraction: float, seed: int | None) -> np.ndarray:
+        update = {"dirichlet_alpha": alpha, "dirichlet_fraction": fraction}
+        config = small.model_copy(update={"training": small.training.model_copy(update=update)})
+        sizes = processor.market_size, processor.position_size
+        engine = frozen_engine(tmp_path / "w.safetensors", config, *sizes)
+        rng = None if seed is None else np.random.default_rng(seed)
+        return engine.decide_batch(
+            observations.astype(np.float32), masks, noise_rng=rng, temperature=0.0
+        ).visit_counts
+
+    np.testing.assert_array_equal(visits(1.0, 0.0, 1), visits(1.0, 0.0, None))
+    assert not np.array_equal(visits(0.3, 1.0, 1), visits(0.3, 1.0, None))
+    assert visits(0.03, 1.0, 1).max(1).mean() > visits(100.0, 1.0, 1).max(1).mean(), "small α is peaked"
+
+
+def test_half_precision_is_a_setting(small: SWTConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert TrainingConfig().bfloat16
+    dataset = load_dataset(small)
+    from swt_training.batches import session_batch
+
+    results = []
+    for wanted in (True, False, False):
+        training = small.training.model_copy(update={"bfloat16": wanted})
+        _, learner = fresh_learner(small.model_copy(update={"training": training}), dataset)
+        rng = np.random.default_rng(0)
+        for _ in range(2):
+            batch = session_batch(dataset.market, dataset.splits.train.starts[:3], 60, 3, rng)
+            parts = learner.step(batch, rng)
+        results.append(parts.total)
+    assert results[1] == results[2]
+    assert results[0] != results[1]
+    assert results[0] == pytest.approx(results[1], rel=0.05)
+
+
+def test_a_multiple_is_passed_once() -> None:
+    assert [due(n, n + 16, 40) for n in range(0, 96, 16)] == [False, False, True, False, True, False]
+    assert not any(due(n, n + 16, 0) for n in range(0, 96, 16))
+
+
+def test_shrink_and_perturb_mixes_with_fresh_weights(learner: Learner) -> None:
+    before = export_weights(learner.network)
+    reinitialise(learner, "shrink_perturb", 0.75, 3)
+    other = export_weights(learner.network)
+    name = "action_embedding.weight"
+    fresh = (other[name] - 0.75 * before[name]) / 0.25
+    assert fresh.std() == pytest.approx(0.5, rel=0.2), "the scale the network starts with"
+    reinitialise(learner, "shrink_perturb", 1.0, 4)
+    np.testing.assert_array_equal(export_weights(learner.network)[name], other[name])
+
+
+def test_heads_alone_start_anew_and_the_optimizer_forgets_them(learner: Learner) -> None:
+    for _ in range(3):
+        learner.descend(sum((p**2).sum() for p in learner.network.parameters()), 1)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for parameter in learner.network.parameters():
+            parameter.add_(0.1)
+    before = export_weights(learner.network)
+    reinitialise(learner, "heads", 0.8, 3)
+    after = export_weights(learner.network)
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved == {name for name in before if ".heads.outputs." in name}
+    assert not after["prediction.heads.outputs.value.weight"].any()
+    assert after["prediction.heads.outputs.policy.bias"].tolist() == [3.0, 0.0, 0.0, 0.0]
+    for name, parameter in learner.network.named_parameters():
+        assert (parameter in learner.optimizer.state) is (".heads.outputs." not in name)
+
+
+@pytest.mark.parametrize("kind", ["heads", "shrink_perturb"])
+def test_a_run_that_reinitialises_resumes_bit_for_bit(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, kind: str
+) -> None:
+    training = small.training.model_copy(update={"reinitialise": kind, "reinitialise_every_steps": 3})
+    config = small.model_copy(update={"training": training})
+    whole = trainer_of(config, tmp_path / "whole", 8)
+    whole.run()
+    trainer_of(config, tmp_path / "parts", 4).run()
+    parts = trainer_of(config, tmp_path / "parts", 8)
+    parts.run()
+    without = trainer_of(small, tmp_path / "without", 8)
+    without.run()
+    left, right, plain = (export_weights(t.network) for t in (whole, parts, without))
+    for name, array in left.items():
+        np.testing.assert_array_equal(array, right[name], err_msg=name)
+    assert any(not np.array_equal(array, plain[name]) for name, array in left.items())
