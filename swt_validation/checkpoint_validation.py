@@ -31,11 +31,10 @@ from swt_validation.held_out import Episodes, HeldOut, held_out, held_out_elsewh
 from swt_validation.ledger import Trial, append_trial, read_ledger, trial_matrix
 from swt_validation.levels import LEVELS, Deadline, Level, LevelPlan, plan
 from swt_validation.nav import daily_nav, weekly_returns
-from swt_validation.pages.style import PageData
-from swt_validation.pdf import write_pdf
+from swt_validation.page_data import PageData
 from swt_validation.performance import DAYS_PER_YEAR, sharpe
 from swt_validation.players import CheckpointPlayer, Player, Setting
-from swt_validation.report import PDF_FILE, REPORT_FILE, Report, WalkForward
+from swt_validation.report import HTML_FILE, PDF_FILE, REPORT_FILE, Report, WalkForward
 from swt_validation.sensitivity import sensitivity
 from swt_validation.walk_forward import ROLLING_WEEKS, walk_forward
 
@@ -102,8 +101,13 @@ class Validation:
 
     @property
     def pdf(self) -> Path:
-        """The report to read."""
+        """The report on paper."""
         return self.directory / PDF_FILE
+
+    @property
+    def html(self) -> Path:
+        """The report for a browser."""
+        return self.directory / HTML_FILE
 
 
 def validate_checkpoint(
@@ -317,11 +321,16 @@ def _trades_csv(trades: TradeColumns) -> bytes:
 
 
 def _write(directory: Path, report: Report, trades: TradeColumns, data: PageData | None) -> None:
-    """Report, PDF and trades first, the verdict last: whoever sees a verdict finds its report."""
+    """Report, pages and trades first, the verdict last: whoever sees a verdict finds its report."""
     write_json(directory / REPORT_FILE, report)
     write_bytes(directory / TRADES_FILE, _trades_csv(trades))
     if data is not None:
+        # Drawing is left to those who want pages: workers and headless runs never load it.
+        from swt_validation.html_report import write_html
+        from swt_validation.pdf import write_pdf
+
         write_pdf(directory / PDF_FILE, data)
+        write_html(directory / HTML_FILE, data)
     write_json(directory / VERDICT_FILE, report.verdict)
 
 
@@ -338,6 +347,6 @@ def _promote(checkpoint_directory: Path, directory: Path, report: Report) -> Non
         and report.verdict.created_s < shown.expires_s
     ):
         return
-    for name in (REPORT_FILE, TRADES_FILE, PDF_FILE, VERDICT_FILE):
+    for name in (REPORT_FILE, TRADES_FILE, PDF_FILE, HTML_FILE, VERDICT_FILE):
         if (directory / name).exists():
             write_bytes(checkpoint_directory / name, (directory / name).read_bytes())

@@ -12,14 +12,16 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from swt_core.state import write_bytes
+from swt_validation.page_data import PageData
 from swt_validation.pages.calendar import calendar_page
 from swt_validation.pages.equity import equity_page
+from swt_validation.pages.price import price_page
 from swt_validation.pages.provenance import provenance_page
 from swt_validation.pages.risk import risk_page
 from swt_validation.pages.statistics import statistics_page
-from swt_validation.pages.style import RC, PageData
+from swt_validation.pages.style import RC
 from swt_validation.pages.summary import verdict_page
-from swt_validation.pages.trading import distribution_page, price_page, trade_table_page
+from swt_validation.pages.trading import distribution_page, trade_table_page
 from swt_validation.pages.walkforward import walk_forward_page
 
 

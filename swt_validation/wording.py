@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def pips(value: float | None, digits: int = 1) -> str:
     """Signed pips; – where undefined."""
@@ -23,6 +25,9 @@ def share(value: float | None, digits: int = 1) -> str:
         return "–"
     if math.isinf(value):
         return "∞"
-    if value >= 1e6:
-        return f"×1e{math.floor(math.log10(value))}"
+    if value >= 1e15:
+        return f"×10{str(math.floor(math.log10(value))).translate(_SUPERSCRIPT)}"
+    for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if value >= size:
+            return f"×{value / size:,.0f} {name}"
     return f"×{1 + value:,.0f}" if value >= 10 else f"{value:.{digits}%}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
-from numpy.typing import NDArray
+from matplotlib.ticker import FuncFormatter
 
 from swt_core.clock import iso_utc
 from swt_core.verdict import Decision
-from swt_environments.market import Market
-from swt_validation.analysis import AgentRun
-from swt_validation.report import Report
+from swt_validation.page_data import PageData
+from swt_validation.tables import Table
 
 PAGE_INCHES: Final = (11.69, 8.27)
 INK: Final = "#16243a"
@@ -60,23 +58,9 @@ RC: Final[dict[Any, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class PageData:
-    """All that pages draw from.
-
-    Attributes:
-        report: the figures.
-        run: trades and equity by bar.
-        market: for the price around trades.
-        random_pips: totals of the random entries.
-        seed: of the resampled curves that are drawn.
-    """
-
-    report: Report
-    run: AgentRun
-    market: Market
-    random_pips: NDArray[np.float64]
-    seed: int
+# Tick labels as people write amounts.
+thousands: Final = FuncFormatter(lambda value, _: f"{value:,.0f}")
+percent: Final = FuncFormatter(lambda value, _: f"{value:.0%}")
 
 
 def new_page(data: PageData, title: str, subtitle: str = "") -> Figure:
@@ -165,6 +149,25 @@ def table(
                 weight="bold" if number == 0 or number - 1 in bold_rows else "normal",
             )
         axes.plot([0, 1], [y - height / 2] * 2, color="#b8c4d3" if number == 0 else FAINT, lw=0.8)
+
+
+def draw(axes: Axes, content: Table, *, row_height: float | None = None, size: float = 8) -> None:
+    """A `Table` in an axes."""
+    table(
+        axes,
+        content.header,
+        content.rows,
+        content.widths,
+        row_height=row_height,
+        bold_rows=content.bold,
+        size=size,
+    )
+
+
+def remark(axes: Axes, text: str) -> None:
+    """An axes that has nothing to show says why."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, transform=axes.transAxes)
 
 
 def _tone(text: str) -> str:

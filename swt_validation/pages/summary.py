@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from matplotlib.figure import Figure
 
 from swt_validation.analysis import day_text
+from swt_validation.page_data import PageData
 from swt_validation.pages.style import (
+    AMBER,
     DECISION_COLOURS,
     FAINT,
     GREEN,
     INK,
     MUTED,
     RED,
-    PageData,
     new_page,
     panel,
     wrap,
 )
 from swt_validation.report import Report
+from swt_validation.tables import limited_by
 from swt_validation.wording import pips, ratio, share
+
+SYNTHETIC_NOTE: Final = (
+    "A simulated market: its edge is planted, its growth figures are unreal, and this verdict never moves "
+    "real money."
+)
 
 
 def verdict_page(data: PageData) -> Figure:
@@ -34,6 +43,8 @@ def verdict_page(data: PageData) -> Figure:
         f"{verdict.data.instrument.replace('_', '/')}   ·   {span}   ·   {report.episodes} {unit}   ·   "
         f"{kind}",
     )
+    if verdict.data.synthetic:
+        figure.text(0.345, 0.582, SYNTHETIC_NOTE, fontsize=8.5, color=AMBER, va="center")
     panel(figure, 0.045, 0.60, 0.27, 0.265)
     figure.text(0.18, 0.792, verdict.decision.value, fontsize=36, weight="bold", color=colour, ha="center")
     figure.text(
@@ -65,11 +76,16 @@ def _score_bars(figure: Figure, report: Report) -> None:
         spine.set_visible(False)
 
 
-def _reasons(figure: Figure, report: Report) -> None:
-    heading = {
+def reasons_heading(report: Report) -> str:
+    """What the reasons are reasons for."""
+    return {
         "DEPLOY": "Why it may trade",
         "REJECT": "Why it is rejected",
     }.get(report.verdict.decision.value, "What stands between it and real money")
+
+
+def _reasons(figure: Figure, report: Report) -> None:
+    heading = reasons_heading(report)
     figure.text(0.345, 0.848, heading, fontsize=12, weight="bold", va="center")
     y = 0.815
     shown = report.verdict.reasons[:8]
@@ -95,14 +111,16 @@ def _reasons(figure: Figure, report: Report) -> None:
         )
 
 
-def _tiles(figure: Figure, report: Report) -> None:
+def key_figures(report: Report) -> list[tuple[str, str, str]]:
+    """The eight figures that matter most: name, value, detail."""
     trades, daily = report.trades, report.daily
     bandy = report.bandy.conservative
     expectancy = trades.expectancy_pips
     inference = report.significance.sharpe
+    limit = f"safe-f {bandy.safe_f:.2f}, limited by {limited_by(bandy.outcome)}"
     reliable = "" if trades.sqn.reliable else ", too few trades"
-    tiles = [
-        ("Profit after costs", f"{pips(trades.total_pips, 0)} pips", f"{trades.trades} trades"),
+    return [
+        ("Profit after costs", f"{pips(trades.total_pips, 0)} pips", f"{trades.trades:,} trades"),
         (
             "Expectancy a trade",
             f"{pips(expectancy.value, 2)} pips",
@@ -115,7 +133,11 @@ def _tiles(figure: Figure, report: Report) -> None:
             f"95 %: {ratio(daily.sharpe.low)} … {ratio(daily.sharpe.high)}",
         ),
         ("Profit factor", ratio(trades.profit_factor.value), f"win rate {share(trades.win_rate.value)}"),
-        ("CAR25 at safe-f", share(bandy.car25), f"safe-f {bandy.safe_f:.2f} ({bandy.outcome.value})"),
+        (
+            "CAR25 at safe-f",
+            share(bandy.car25),
+            limit,
+        ),
         (
             "Drawdown, traded size",
             share(report.size.observed_drawdown),
@@ -127,8 +149,11 @@ def _tiles(figure: Figure, report: Report) -> None:
             "deflated Sharpe –" if inference is None else f"deflated Sharpe {inference.deflated:.3f}",
         ),
     ]
+
+
+def _tiles(figure: Figure, report: Report) -> None:
     width, gap = 0.2185, 0.012
-    for number, (name, value, detail) in enumerate(tiles):
+    for number, (name, value, detail) in enumerate(key_figures(report)):
         left = 0.045 + (number % 4) * (width + gap)
         bottom = 0.462 - (number // 4) * 0.125
         panel(figure, left, bottom, width, 0.112)

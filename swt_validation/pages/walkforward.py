@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from swt_core.clock import utc_datetime
-from swt_validation.pages.style import BLUE, LIGHT_BLUE, MUTED, PageData, new_page, table
+from swt_validation.page_data import PageData
+from swt_validation.pages.style import BLUE, LIGHT_BLUE, MUTED, draw, new_page, thousands
 from swt_validation.report import WalkForward
-from swt_validation.wording import pips, ratio, share
+from swt_validation.tables import fold_table, walk_sentence
+
+_ROWS: Final = 14
 
 
 def walk_forward_page(data: PageData) -> Figure:
@@ -20,41 +25,19 @@ def walk_forward_page(data: PageData) -> Figure:
         "annualised pips out of sample against the training range; in-sample figures serve this page alone",
     )
     for place, walk in enumerate(data.report.walk_forward[:2]):
-        bottom = 0.53 - 0.43 * place
-        _chart(figure.add_axes((0.07, bottom, 0.40, 0.28)), walk)
-        rows = [
-            [
-                f"{utc_datetime(fold.start_s):%Y-%m-%d}",
-                f"{fold.weeks}",
-                f"{fold.trades}",
-                pips(fold.total_pips, 0),
-                pips(fold.annual_pips, 0),
-                pips(fold.in_sample_annual_pips, 0),
-                ratio(fold.efficiency),
-            ]
-            for fold in walk.folds
-        ]
-        axes = figure.add_axes((0.515, bottom - 0.01, 0.44, 0.31))
-        table(
-            axes,
-            ["From", "weeks", "trades", "pips", "a year", "in-sample", "efficiency"],
-            rows,
-            [1.4, 0.8, 0.8, 1, 1.1, 1.2, 1.1],
-            row_height=1 / 11,
+        bottom = 0.535 - 0.42 * place
+        walk_chart(figure.add_axes((0.07, bottom, 0.40, 0.27)), walk)
+        draw(
+            figure.add_axes((0.515, bottom - 0.03, 0.44, 0.33)),
+            fold_table(walk),
+            row_height=1 / max(_ROWS, len(walk.folds) + 1),
         )
-        figure.text(
-            0.07,
-            bottom + 0.33,
-            f"{walk.scheme.capitalize()}: efficiency {ratio(walk.efficiency)}, "
-            f"t = {ratio(walk.t_statistic)}, {share(walk.profitable_share, 0)} of the folds profitable, "
-            f"robustness {walk.robustness:.0f} of 100",
-            fontsize=9.5,
-            weight="bold",
-        )
+        figure.text(0.045, bottom + 0.315, walk_sentence(walk), fontsize=9.5, weight="bold")
     return figure
 
 
-def _chart(axes: Axes, walk: WalkForward) -> None:
+def walk_chart(axes: Axes, walk: WalkForward) -> None:
+    """Annualised pips of each fold beside the training range's."""
     places = np.arange(len(walk.folds))
     axes.bar(
         places - 0.2,
@@ -67,6 +50,7 @@ def _chart(axes: Axes, walk: WalkForward) -> None:
     axes.axhline(0, color=MUTED, lw=0.8)
     axes.set_xticks(places, [f"{utc_datetime(fold.start_s):%m-%d}" for fold in walk.folds])
     axes.set_ylabel("pips a year")
+    axes.yaxis.set_major_formatter(thousands)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.15 * (high - low))
     axes.legend(loc="upper right", ncols=2)
