@@ -65,9 +65,12 @@ def examine(
 def examination_view(examination: Examination) -> RenderableType:
     """What `swt doctor` shows."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("check", "", "found", "remedy"):
+    for heading in ("check", "", "found"):
         table.add_column(heading, header_style="dim", overflow="fold")
     for finding in examination.findings:
         mark = f"[{_COLOURS[finding.level]}]{finding.level.value}[/]"
-        table.add_row(finding.name, mark, escape(finding.text), escape(finding.remedy))
+        text = escape(finding.text)
+        if finding.remedy:
+            text += f"\n[dim]remedy:[/] [bold]{escape(finding.remedy)}[/]"
+        table.add_row(finding.name, mark, text)
     return table

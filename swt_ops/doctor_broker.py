@@ -147,7 +147,8 @@ def check_broker(live: LiveConfig, sight: Sight | None) -> Finding:
 def check_clock(live: LiveConfig, sight: Sight | None) -> Finding:
     """Our clock against the broker's: a bar is decided at its close, so both must agree."""
     if sight is None or sight.offset_s is None:
-        return ok("clock", "offset unknown: no broker told the time")
+        remedy = "ask again when the broker answers; `timedatectl` shows whether the system keeps time"
+        return warn("clock", "offset unknown: no broker told the time", remedy)
     text = f"{sight.offset_s:+.1f} s from the broker's (± {sight.uncertainty_s:.1f} s)"
     beyond_s = abs(sight.offset_s) - sight.uncertainty_s
     remedy = "let the system keep time: `timedatectl set-ntp true`, or chrony"

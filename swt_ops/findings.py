@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from swt_core.state import StateRecord
 
@@ -31,8 +31,10 @@ class Examination(StateRecord):
 
     findings: tuple[Finding, ...]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def failed(self) -> bool:
+        """Whether something is in the way."""
         return any(finding.level is Level.FAIL for finding in self.findings)
 
 

@@ -30,7 +30,8 @@ def read_kernel_cache(directory: Path | None = None, sources: Path = _SOURCES) -
         sources: where the packages ``swt_*`` lie.
     """
     root = directory or Path(os.environ.get(DIRECTORY_VARIABLE, ""))
-    warm, cold = [], []
+    warm: list[str] = []
+    cold: list[str] = []
     for file in sorted(path for package in sources.glob("swt_*") for path in package.rglob("*.py")):
         names = list(cached_kernels(file.read_text(encoding="utf-8")))
         if not names:
