@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-oracle coverage lint clean
+.PHONY: install run test test-slow test-oracle test-ray coverage lint clean
 
 ## The two commands: `make run` shows the whole loop, `make test` checks it.
 run: $(STAMP)
@@ -31,6 +31,10 @@ test-slow: $(STAMP)
 test-oracle: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,oracle]'
 	$(BIN)/pytest -m oracle
+
+test-ray: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,ray]'
+	$(BIN)/pytest -m ray
 
 ## Coverage of the fast suite, branches included (kernels under numba count in their own jit-off pass).
 coverage: $(STAMP)

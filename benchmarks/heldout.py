@@ -144,7 +144,9 @@ def _policy(task: HeldOutTask, dataset: Dataset) -> Policy:
     if task.kind == "perceptron":
         return PerceptronPolicy(layers_of(load_file(task.weights)))
     processor = dataset.market.processor
-    engine = frozen_engine(task.weights, task.config, processor.market_size, processor.position_size)
+    engine = frozen_engine(
+        load_file(task.weights), task.config, processor.market_size, processor.position_size
+    )
     if task.kind == "prior":
         return PriorPolicy(engine)
     return SearchPolicy(engine, minimum_confidence=task.config.trading.minimum_confidence)

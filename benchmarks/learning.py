@@ -33,8 +33,9 @@ from benchmarks.registry import BenchmarkOptions, BenchmarkValue, Scalar
 from benchmarks.snapshots import read_snapshots
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError, SWTError
+from swt_core.local_pool import LocalPool
 from swt_core.logs import get_logger
-from swt_core.pool import LocalPool, WorkerPool
+from swt_core.pool import WorkerPool
 from swt_core.state import read_json
 from swt_environments.dataset import load_dataset
 

@@ -25,6 +25,7 @@ from swt_core.config.loading import load_config
 from swt_core.errors import ConfigError
 from swt_core.local_pool import LocalPool
 from swt_core.position import HOLD
+from swt_core.shared_arrays import FileArrays
 from swt_environments.dataset import Dataset, load_dataset
 from swt_models.export import Weights, export_weights
 from swt_models.observation import ObservationShape
@@ -115,7 +116,7 @@ def _tasks(config: SWTConfig, dataset: Dataset, weights: Path, count: int, seed:
             config=config,
             boundaries_s=dataset.splits.boundaries_s,
             bars_sha256=dataset.bars.sha256,
-            weights=weights,
+            weights=FileArrays(weights),
             first_rows=rng.choice(starts, config.training.episodes_per_actor),
             exploring=True,
             temperature=config.training.temperature_start,

@@ -20,7 +20,8 @@ from benchmarks.registry import BenchmarkOptions, BenchmarkValue
 from swt_core.checkpoints import CheckpointData, CheckpointMetadata, CheckpointRef, CheckpointStore
 from swt_core.clock import SystemClock
 from swt_core.config import SWTConfig
-from swt_core.pool import LocalPool, SerialPool
+from swt_core.local_pool import LocalPool
+from swt_core.pool import SerialPool
 from swt_data.quality import check_quality
 from swt_data.sessions import build_session_index, split_index
 from swt_environments.dataset import load_bars

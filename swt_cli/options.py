@@ -25,7 +25,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set one value; may be given several times."),
 ]
+PoolKind = Annotated[
+    str | None,
+    typer.Option(
+        "--pool", metavar="local|ray", help="Where workers run; else pool.kind of the configuration."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to parse.")]
+
+
+def pool_override(kind: str | None) -> list[str]:
+    """The ``--set`` that ``--pool`` stands for."""
+    return [] if kind is None else [f"pool.kind={kind}"]
 
 
 def configuration(

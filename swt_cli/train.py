@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
+from swt_cli.options import (
+    ConfigDir,
+    Json,
+    Overrides,
+    PoolKind,
+    Profile,
+    StateDir,
+    configuration,
+    pool_override,
+)
+
+if TYPE_CHECKING:
+    from swt_training.figures import Progress as Round
 
 app = typer.Typer(help="Train an agent; see how it goes.", invoke_without_command=True)
 
@@ -24,6 +36,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes (else at the limits).", min=0.01)
     ] = None,
+    pool_kind: PoolKind = None,
     from_checkpoint: Annotated[
         str | None,
         typer.Option(
@@ -45,6 +58,8 @@ def train(
 
       swt train --set data.bars_file=bars.parquet --state-dir state
 
+      swt train --pool ray --set training.actors=32
+
       swt train --from state/checkpoints/checkpoint_….safetensors --state-dir finer
 
       swt train status --json
@@ -61,9 +76,12 @@ def train(
     from swt_core.logs import configure_logging
     from swt_core.workspace import Workspace
     from swt_training.daemon import run_trainer
-    from swt_training.figures import Progress as Round
 
-    overrides = [*(overrides or []), *([f"training.maximum_minutes={minutes}"] if minutes else [])]
+    overrides = [
+        *(overrides or []),
+        *pool_override(pool_kind),
+        *([f"training.maximum_minutes={minutes}"] if minutes else []),
+    ]
     config = configuration(config_dir, profile, overrides).config
     console = Console(stderr=True)
     configure_logging(json=not console.is_terminal, service="trainer")

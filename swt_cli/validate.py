@@ -10,7 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
+from swt_cli.options import (
+    ConfigDir,
+    Json,
+    Overrides,
+    PoolKind,
+    Profile,
+    StateDir,
+    configuration,
+    pool_override,
+)
 
 if TYPE_CHECKING:
     from swt_validation.checkpoint_validation import Validation
@@ -28,6 +37,7 @@ def validate(
     ] = "STANDARD",
     state_dir: StateDir = Path("state"),
     workers: Workers = 0,
+    pool_kind: PoolKind = None,
     again: Annotated[
         bool, typer.Option("--again", help="Judge it even if there is a verdict already.")
     ] = False,
@@ -47,11 +57,11 @@ def validate(
     Only FULL and COMPREHENSIVE replay whole trading weeks and can say DEPLOY.
 
     Examples: swt validate; swt validate best --level FULL; swt validate newest --level QUICK --json;
-    swt validate best --level FULL --elsewhere GBPJPY_2016.parquet
+    swt validate best --level FULL --pool ray; swt validate best --level FULL --elsewhere GBPJPY_2016.parquet
     """
     from swt_core.clock import SystemClock
     from swt_core.json_text import to_json
-    from swt_core.pool import LocalPool, SerialPool, default_workers
+    from swt_core.pool import SerialPool, default_workers, open_pool
     from swt_core.state import StateDirectory
     from swt_core.workspace import Workspace
     from swt_validation.checkpoint_validation import find_checkpoint, load_source, validate_checkpoint
@@ -60,12 +70,12 @@ def validate(
     console = Console(stderr=True)
     depth = parse_level(level)
     more = [] if elsewhere is None else [f"data.bars_file={elsewhere}"]
-    config = configuration(config_dir, profile, [*(overrides or []), *more]).config
+    config = configuration(config_dir, profile, [*(overrides or []), *more, *pool_override(pool_kind)]).config
     workspace = Workspace(state_dir)
     state = workspace.validation_state
     ref = find_checkpoint(workspace.checkpoints, checkpoint)
-    count = workers or default_workers()
-    pool = SerialPool() if count == 1 or depth == "QUICK" else LocalPool(count)
+    alone = config.pool.kind == "local" and (depth == "QUICK" or (workers or default_workers()) == 1)
+    pool = SerialPool() if alone else open_pool(config.pool, workers)
     try:
         with console.status(f"validating {escape(ref.name)}") as status, StateDirectory(state).writer():
             result = validate_checkpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -24,6 +25,8 @@ ONE_THREAD: Final = (
 BEAT: Final = "beat"
 READY: Final = "ready"
 
+_PR_SET_PDEATHSIG: Final = 1
+
 
 @contextmanager
 def one_thread_environment() -> Iterator[None]:
@@ -40,10 +43,23 @@ def one_thread_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process, even a stopped one, as soon as ``parent`` ends (Linux)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it was gone before this was said
+
+
 def work(
-    pipe: Connection, number: int, initializer: Callable[[int], object] | None, heartbeat_s: float
+    pipe: Connection,
+    number: int,
+    initializer: Callable[[int], object] | None,
+    heartbeat_s: float,
+    parent: int,
 ) -> None:
     """The life of a worker: tasks in, results out, a heartbeat in between; it ends with its parent."""
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the pool
     lock = threading.Lock()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -10,14 +11,16 @@ from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
 from swt_core.metrics import Health, HealthServer, metrics_registry
-from swt_core.pool import LocalPool, default_workers
+from swt_core.pool import open_pool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
-from swt_training.figures import Progress
-from swt_training.fine_tune import Parent, load_parent, require_fresh
 from swt_training.gauges import register_gauges
-from swt_training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from swt_training.figures import Progress
+    from swt_training.fine_tune import Parent
+    from swt_training.trainer import Trainer
 
 
 def run_trainer(
@@ -49,6 +52,8 @@ def run_trainer(
     registry = metrics_registry("trainer")
     parent = None
     if from_checkpoint is not None:
+        from swt_training.fine_tune import load_parent, require_fresh
+
         store = CheckpointStore(workspace.checkpoints)
         parent = load_parent(store, from_checkpoint)
         require_fresh(store, state)
@@ -77,9 +82,12 @@ def _trainer(
     on_progress: Callable[[Progress], None] | None,
     parent: Parent | None,
 ) -> Trainer:
-    actors = LocalPool(config.training.actors or default_workers(), clock=clock)
-    selector = LocalPool(1, clock=clock)
+    # Actors start while this process imports torch; the selector waits for its first checkpoint.
+    actors = open_pool(config.pool, config.training.actors, clock=clock)
+    selector = open_pool(config.pool, 1, clock=clock, at_once=False)
     try:
+        from swt_training.trainer import Trainer
+
         register_gauges(registry, process, clock, workspace.checkpoints, actors)
         return Trainer(
             config,

@@ -12,7 +12,6 @@ subtree below the move that really came. Three limits keep the realised future o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from swt_core.config import SWTConfig
 from swt_core.position import SIDE
+from swt_core.shared_arrays import SharedArrays
 from swt_core.trading_rules import action_mask
 from swt_environments.chance import chance_outcomes
 from swt_environments.market import Market
@@ -43,7 +43,7 @@ class ReanalysisTask:
     config: SWTConfig
     boundaries_s: tuple[int, int]
     bars_sha256: str
-    weights: Path
+    weights: SharedArrays
     episodes: Int64
     first_rows: Int64
     actions: NDArray[np.int8]
@@ -61,12 +61,17 @@ class Reanalysis:
     simulations: int
 
 
+def is_finite(result: Reanalysis) -> bool:
+    """Whether a worker's searches may be learned from."""
+    return bool(np.isfinite(result.policies).all() and np.isfinite(result.root_values).all())
+
+
 def reanalyse_sessions(task: ReanalysisTask) -> Reanalysis:
     """Search the task's sessions again, without noise; runs in a worker."""
     config = task.config
     market = actor_dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256).market
     processor = market.processor
-    evaluator = frozen_evaluator(task.weights, config, processor.market_size, processor.position_size)
+    evaluator = frozen_evaluator(task.weights.load(), config, processor.market_size, processor.position_size)
     search = create_search(search_of(config))
     played = recorded(market, evaluator, task.first_rows, task.actions)
     if config.training.reanalyse_backwards and isinstance(search, StandardSearch):

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swt_core.pool import WorkerPool
+from swt_core.shared_arrays import Arrays, SharedArrays
 from swt_core.statistics import TradeStatistics, trade_statistics
 from swt_inference.rollout import RolloutResult
-from swt_training.reanalysis import Reanalysis, ReanalysisTask, reanalyse_sessions
-from swt_training.selfplay import PlayTask, play_sessions
+from swt_training.reanalysis import Reanalysis, ReanalysisTask, is_finite, reanalyse_sessions
+from swt_training.selfplay import PlayTask, is_sound, play_sessions
 
 Int64 = NDArray[np.int64]
 
@@ -79,11 +80,20 @@ class BackgroundPlay:
 
     def submit(self, tasks: list[PlayTask]) -> Future[list[RolloutResult]]:
         """Start playing; the future's result is in the order of the tasks."""
-        return self._thread.submit(lambda: list(self._pool.map(play_sessions, tasks)))
+        return self._thread.submit(lambda: list(self._pool.map(play_sessions, tasks, accept=is_sound)))
 
     def submit_reanalysis(self, tasks: list[ReanalysisTask]) -> Future[list[Reanalysis]]:
         """The same for sessions to search again, after what was submitted before."""
-        return self._thread.submit(lambda: list(self._pool.map(reanalyse_sessions, tasks)))
+        return self._thread.submit(lambda: list(self._pool.map(reanalyse_sessions, tasks, accept=is_finite)))
+
+    @property
+    def workers(self) -> int:
+        """How many tasks may run at once."""
+        return self._pool.workers
+
+    def share(self, weights: Arrays) -> SharedArrays:
+        """Weights for tasks to name; good until the next but one call."""
+        return self._pool.share(weights)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

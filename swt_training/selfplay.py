@@ -1,7 +1,7 @@
 """Actors: tasks that run on the worker pool and play sessions with search.
 
-A worker loads the market once, checks that its bars are the trainer's, and takes weights from a
-file named in the task; everything random comes from the task's seed, so the worker that happens
+A worker loads the market once, checks that its bars are the trainer's, and takes weights from where
+its pool shares them; everything random comes from the task's seed, so the worker that happens
 to run a task makes no difference.
 """
 
@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from swt_core.config import SearchConfig, SWTConfig, TrainingConfig
 from swt_core.errors import DataError
+from swt_core.shared_arrays import Arrays, SharedArrays
 from swt_environments.dataset import Dataset, load_dataset
 from swt_inference.devices import create_evaluator
 from swt_inference.engine import InferenceEngine
@@ -39,7 +38,7 @@ class PlayTask:
     config: SWTConfig
     boundaries_s: tuple[int, int]
     bars_sha256: str
-    weights: Path
+    weights: SharedArrays
     first_rows: Int64
     exploring: bool
     temperature: float
@@ -64,7 +63,9 @@ def play_sessions(task: PlayTask) -> RolloutResult:
     config = task.config
     dataset = actor_dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256)
     market = dataset.market
-    engine = frozen_engine(task.weights, config, market.processor.market_size, market.processor.position_size)
+    engine = frozen_engine(
+        task.weights.load(), config, market.processor.market_size, market.processor.position_size
+    )
     rng = np.random.default_rng(np.random.SeedSequence(task.seed[0], spawn_key=task.seed[1:]))
     policy = SearchPolicy(
         engine,
@@ -82,7 +83,18 @@ def play_sessions(task: PlayTask) -> RolloutResult:
     )
 
 
-def frozen_engine(weights: Path, config: SWTConfig, market_size: int, position_size: int) -> InferenceEngine:
+def is_sound(result: RolloutResult) -> bool:
+    """Whether a worker's sessions may be learned from: a poisoned one plays on with NaN."""
+    played = result.trajectories
+    finite = np.isfinite(result.episode_pips).all()
+    if played is not None:
+        finite &= np.isfinite(played.root_values).all() and np.isfinite(played.visit_shares).all()
+    return bool(finite)
+
+
+def frozen_engine(
+    weights: Arrays, config: SWTConfig, market_size: int, position_size: int
+) -> InferenceEngine:
     """An engine on weights that a trainer exported (not a published checkpoint)."""
     evaluator = frozen_evaluator(weights, config, market_size, position_size)
     shape = ObservationShape.for_profile(config.features.profile, market_size, position_size)
@@ -90,10 +102,10 @@ def frozen_engine(weights: Path, config: SWTConfig, market_size: int, position_s
     return InferenceEngine(evaluator, search_of(config), observation_size=shape.size, noise=noise)
 
 
-def frozen_evaluator(weights: Path, config: SWTConfig, market_size: int, position_size: int) -> Evaluator:
+def frozen_evaluator(weights: Arrays, config: SWTConfig, market_size: int, position_size: int) -> Evaluator:
     """The networks of weights that a trainer exported, as search sees them."""
     shape = ObservationShape.for_profile(config.features.profile, market_size, position_size)
-    return create_evaluator(load_file(weights), config.model, shape, "cpu")
+    return create_evaluator(weights, config.model, shape, "cpu")
 
 
 def exploration_temperature(training: TrainingConfig, episodes: int) -> float:

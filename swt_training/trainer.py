@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
-from safetensors.numpy import save_file
 
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
@@ -24,6 +22,7 @@ from swt_core.errors import ConfigError, StateError
 from swt_core.logs import get_logger
 from swt_core.pool import WorkerPool
 from swt_core.process import ManagedProcess
+from swt_core.shared_arrays import SharedArrays
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
 from swt_environments.dataset import load_dataset
@@ -54,7 +53,6 @@ from swt_training.run_setup import (
     learning_hash,
     require_supported,
 )
-from swt_training.scratch import ScratchDirectory, sweep_scratch
 from swt_training.selection import BackgroundPlay, Selection, selection_rows
 from swt_training.selfplay import PlayTask, exploration_temperature
 from swt_training.session_table import SessionTable
@@ -137,8 +135,6 @@ class Trainer:
         self.selected_rows = selection_rows(
             self.dataset.splits.validation.starts, config.training.selection_sessions, config.training.seed
         )
-        sweep_scratch(clock)
-        self._scratch = ScratchDirectory()
         self._actors, self._selector = BackgroundPlay(actors), BackgroundPlay(selector)
         self._publisher = Publisher(
             config,
@@ -180,7 +176,6 @@ class Trainer:
             self._actors.close()
             self._selector.close()
             self.metrics.close()
-            self._scratch.cleanup()
 
     def _round(self) -> None:
         training, counters = self.config.training, self.counters
@@ -250,7 +245,7 @@ class Trainer:
 
     def _submit_self_play(self) -> Future[list[RolloutResult]]:
         config, counters = self.config, self.counters
-        weights = self._export("actors")
+        self._actor_weights = self._actors.share(export_weights(self.network))
         temperature = exploration_temperature(config.training, counters.episodes)
         tasks, allowed = [], self.process.remaining_episodes
         for number in range(self.actors_per_round):
@@ -260,13 +255,14 @@ class Trainer:
             if not len(rows):
                 break  # the limit of episodes is met, not passed
             seed = (config.training.seed, _ACTOR, counters.round, number)
-            tasks.append(self._task(weights, rows, seed=seed, exploring=True, temperature=temperature))
+            task = self._task(self._actor_weights, rows, seed=seed, exploring=True, temperature=temperature)
+            tasks.append(task)
         return self._actors.submit(tasks)
 
     @property
     def actors_per_round(self) -> int:
-        """Actor tasks a round: fixed by configuration, so results do not depend on the machine."""
-        return max(1, self.config.training.actors)
+        """Actor tasks a round: as configured, else one for each worker of this machine or cluster."""
+        return self.config.training.actors or self._actors.workers
 
     def _learn(self, step: int) -> LossParts:
         self.process.keep_alive()
@@ -286,7 +282,7 @@ class Trainer:
                     config=self.config,
                     boundaries_s=counters.boundaries_s,
                     bars_sha256=counters.bars_sha256,
-                    weights=self._weights_file("actors"),
+                    weights=self._actor_weights,
                     episodes=chosen.episodes,
                     first_rows=chosen.first_rows,
                     actions=chosen.actions,
@@ -295,7 +291,13 @@ class Trainer:
         )
 
     def _task(
-        self, weights: Path, rows: Int64, *, seed: tuple[int, ...], exploring: bool, temperature: float
+        self,
+        weights: SharedArrays,
+        rows: Int64,
+        *,
+        seed: tuple[int, ...],
+        exploring: bool,
+        temperature: float,
     ) -> PlayTask:
         return PlayTask(
             config=self.config,
@@ -308,22 +310,11 @@ class Trainer:
             seed=seed,
         )
 
-    def _export(self, name: str) -> Path:
-        path = self._weights_file(name)
-        save_file(export_weights(self.network), path)
-        for old in self._scratch.path.glob(f"{name}_*.safetensors"):
-            if old != path:
-                old.unlink()
-        return path
-
-    def _weights_file(self, name: str) -> Path:
-        return self._scratch.path / f"{name}_{self.counters.round}.safetensors"
-
     def _select(self) -> None:
         # First the state, then the checkpoint: a kill must not leave a checkpoint of a run nobody can resume.
         self._save_state()
-        path = self._export("selection")
-        task = self._task(path, self.selected_rows, seed=(0,), exploring=False, temperature=0.0)
+        weights = self._selector.share(export_weights(self.network))
+        task = self._task(weights, self.selected_rows, seed=(0,), exploring=False, temperature=0.0)
         self._publisher.start(self.network, self.counters, task)
 
     def _save_state(self) -> None:

@@ -161,6 +161,9 @@ class TrainingConfig(_Section):
     weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
     sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
+    gradient_share: float = Field(
+        0.25, gt=0, le=1, description="share of each session's bars at which a step takes its gradient"
+    )
     entropy_weight: float = Field(0.3, ge=0, description="entropy bonus of the prior, pips per decision")
     value_weight: float = Field(0.25, ge=0, description="weight of the value loss")
     model_weight: float = Field(0.25, ge=0, description="weight of the unrolled model's losses")
@@ -311,7 +314,8 @@ class LiveConfig(_Section):
         60.0, gt=0, description="whole account read so often, its changes in between, minutes"
     )
     shadow_checkpoint: str = Field(
-        "", description="candidate traded on paper: best, newest, a name or the start of a sha256; none if empty"
+        "",
+        description="candidate traded on paper: best, newest, a name or the start of a sha256; none if empty",
     )
     replay_every_decisions: int = Field(
         10, ge=0, description="every so many decisions one is recomputed from the journal; 0: never"

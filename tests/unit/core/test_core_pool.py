@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
-from swt_core.pool import LocalPool, SerialPool, WorkerError, WorkerPool, default_workers
+from swt_core.local_pool import LocalPool
+from swt_core.pool import PoolCounts, SerialPool, WorkerError, WorkerPool, default_workers
+from swt_core.shared_arrays import FileArrays, SharedArrays, sweep
 
 
 def square(x: int) -> int:
@@ -130,10 +138,12 @@ def test_results_of_an_abandoned_run_do_not_leak_into_the_next(pool: LocalPool) 
 
 
 def test_a_dead_worker_is_replaced_and_its_task_done_by_another(pool: LocalPool, tmp_path: Path) -> None:
-    before = pool.replaced
+    before = pool.counts
     tasks = [tmp_path / "a", tmp_path / "b"]
     assert list(pool.map(die_once, tasks)) == ["survived"] * 2
-    assert pool.replaced == before + 2
+    assert pool.counts == replace(
+        before, done=before.done + 2, dead=before.dead + 2, retried=before.retried + 2
+    )
     assert pool.workers == 2
 
 
@@ -153,14 +163,102 @@ def test_a_hung_task_is_given_to_another_worker(tmp_path: Path) -> None:
     with LocalPool(1, heartbeat_s=0.05, task_timeout_s=1.0, attempts=20) as pool:
         list(pool.map(square, [1]))
         assert list(pool.map(hang_once, [tmp_path / "x"])) == ["survived"]
-        assert pool.replaced >= 1
+        assert pool.counts.hung == pool.counts.replaced >= 1
 
 
 def test_a_frozen_worker_is_noticed_by_its_silence(tmp_path: Path) -> None:
     with LocalPool(1, heartbeat_s=0.05, silence_s=1.0, attempts=20) as pool:
         list(pool.map(square, [1]))
         assert list(pool.map(freeze_once, [tmp_path / "x"])) == ["survived"]
-        assert pool.replaced >= 1
+        assert pool.counts.silent == pool.counts.replaced >= 1
+
+
+def poisoned_once(marker: Path) -> str:
+    """Its first worker raises at everything; the next is sound."""
+    if not marker.exists():
+        marker.write_text(str(os.getpid()))
+    if marker.read_text() == str(os.getpid()):
+        raise FloatingPointError("this worker is poisoned")
+    return "sound"
+
+
+def nan_once(marker: Path) -> float:
+    if not marker.exists():
+        marker.write_text("nan")
+        return math.nan
+    return 1.0
+
+
+def test_a_worker_that_raises_is_replaced_and_counted(tmp_path: Path) -> None:
+    with LocalPool(1, heartbeat_s=0.1) as pool:
+        assert list(pool.map(poisoned_once, [tmp_path / "x"] * 3)) == ["sound"] * 3
+        assert pool.counts == PoolCounts(done=3, retried=1, poisoned=1)
+
+
+def test_a_worker_whose_result_is_refused_is_replaced_and_counted(tmp_path: Path) -> None:
+    with LocalPool(1, heartbeat_s=0.1) as pool:
+        assert list(pool.map(nan_once, [tmp_path / "x"], accept=math.isfinite)) == [1.0]
+        assert pool.counts == PoolCounts(done=1, retried=1, poisoned=1)
+
+
+def test_a_task_whose_every_result_is_refused_is_given_up(pool: LocalPool) -> None:
+    with pytest.raises(WorkerError, match="given up after 2 workers: the last one gave a result"):
+        list(pool.map(square, [2], accept=lambda result: False))
+    with pytest.raises(WorkerError, match="the result of task 0 was refused"):
+        list(SerialPool().map(square, [2], accept=lambda result: False))
+
+
+def load_sum(shared: SharedArrays) -> float:
+    return float(sum(value.sum() for value in shared.load().values()))
+
+
+def test_what_was_shared_is_read_by_every_worker_and_forgotten_with_the_pool(pool: LocalPool) -> None:
+    arrays = {"a": np.arange(4, dtype=np.float32), "b": np.ones((2, 3), np.float32)}
+    assert list(pool.map(load_sum, [pool.share(arrays)] * 3)) == [12.0] * 3
+    with LocalPool(1, at_once=False) as other:
+        shared = other.share(arrays)
+        assert isinstance(shared, FileArrays)
+        assert shared.path.exists()
+    assert not shared.path.parent.exists()
+    assert load_sum(SerialPool().share(arrays)) == 12.0
+
+
+def test_a_pool_may_wait_with_its_workers_until_there_is_something_to_do() -> None:
+    with LocalPool(2, at_once=False) as pool:
+        assert pool.workers == 2
+        assert pool._team == []
+        assert list(pool.map(square, [3])) == [9]
+        assert len(pool._team) == 2
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["at work", "frozen"])
+def test_workers_do_not_outlive_a_killed_parent(frozen: bool, tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import threading\n"
+        "from swt_core.local_pool import LocalPool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = LocalPool(2)\n"
+        "    list(pool.map(abs, [1, 2, 3]))\n"
+        "    pool.share({})\n"
+        "    print(*[w.process.pid for w in pool._team], pool._files.path, flush=True)\n"
+        "    threading.Event().wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    first, second, left = parent.stdout.readline().split()
+    workers = [psutil.Process(int(first)), psutil.Process(int(second))]
+    if frozen:
+        for worker in workers:
+            worker.suspend()
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    assert Path(left).is_dir()  # nobody could tidy up
+    assert Path(left) in sweep(Path(left).parent)
+    assert not Path(left).exists()
 
 
 def test_an_initializer_prepares_each_worker() -> None:
