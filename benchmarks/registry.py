@@ -18,9 +18,13 @@ Scalar = float | int | str | bool | None
 BenchmarkValue = Scalar | list[dict[str, Scalar]]
 
 DESCRIPTIONS: dict[str, str] = {
+    "buffer": "an empty replay buffer: sessions a second at random, guided, and by search",
+    "chaos": "seeded bad days of the live trader: faults, foreign hands, sudden deaths; which rule was broken",
     "data": "market data: check, index, store, master database, whether a cache of windows pays",
     "gate": "validation: how often agents without an edge, and with a known one, are deployed",
+    "int8": "int8 search on a trained network: decisions kept, profit and speed beside float32",
     "learning": "training from scratch on a known market, beside its best rule, PPO and DQN",
+    "live": "the live trader: bar close to order, decisions, a trading week in lock-step, memory, gaps",
     "search": "planning: decisions a second beside a plain Python tree and mctx, live latency",
     "selfplay": "self-play: searched episodes a second of all cores, storage included",
     "train": "the trainer: learner steps and samples a second, replay ratio, where the time goes",

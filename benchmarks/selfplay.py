@@ -51,7 +51,7 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     dataset, clock = load_dataset(config), SystemClock()
     with tempfile.TemporaryDirectory(prefix="swt-selfplay-") as directory:
         weights = Path(directory) / "weights.safetensors"
-        save_file(_weights(config, dataset, options.seed), weights)
+        save_file(patient_weights(config, dataset, options.seed), weights)
         tasks = _tasks(config, dataset, weights, (WARM_UP_ROUNDS + rounds) * workers, options.seed)
         arrivals_s, episodes, replay = _stream(config, tasks, workers, clock)
     rate = steady_rate(arrivals_s, episodes, skip=WARM_UP_ROUNDS * workers)
@@ -98,7 +98,8 @@ def _stream(
     return arrivals_s, episodes, replay
 
 
-def _weights(config: SWTConfig, dataset: Dataset, seed: int) -> Weights:
+def patient_weights(config: SWTConfig, dataset: Dataset, seed: int) -> Weights:
+    """The default network at random, so that searches branch, and as patient as a learner starts."""
     processor = dataset.market.processor
     shape = ObservationShape.for_profile(
         config.features.profile, processor.market_size, processor.position_size

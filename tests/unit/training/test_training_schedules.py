@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 
 from swt_core.config import SWTConfig, TrainingConfig
 from swt_environments.dataset import load_dataset
@@ -86,9 +85,9 @@ def test_a_gradient_is_clipped_to_the_configured_norm(learner: Learner, clip: fl
     assert float(clipped) == pytest.approx(clip, rel=1e-3)
 
 
-def test_root_noise_is_the_configured_one(small: SWTConfig, learner: Learner, tmp_path: Path) -> None:
+def test_root_noise_is_the_configured_one(small: SWTConfig, learner: Learner) -> None:
     """Noise without weight changes nothing; with all the weight it decides."""
-    save_file(export_weights(learner.network), tmp_path / "w.safetensors")
+    weights = export_weights(learner.network)
     processor = load_dataset(small).market.processor
     observations = np.random.default_rng(0).normal(size=(32, learner.network.observation.size))
     masks = np.tile([True, True, True, False], (32, 1))
@@ -97,7 +96,7 @@ def test_root_noise_is_the_configured_one(small: SWTConfig, learner: Learner, tm
         update = {"dirichlet_alpha": alpha, "dirichlet_fraction": fraction}
         config = small.model_copy(update={"training": small.training.model_copy(update=update)})
         sizes = processor.market_size, processor.position_size
-        engine = frozen_engine(tmp_path / "w.safetensors", config, *sizes)
+        engine = frozen_engine(weights, config, *sizes)
         rng = None if seed is None else np.random.default_rng(seed)
         return engine.decide_batch(
             observations.astype(np.float32), masks, noise_rng=rng, temperature=0.0
