@@ -57,12 +57,14 @@ class Recovery:
         Raises:
             TrainingDiverged: that has been done too often without progress.
         """
+        longest = 0
         for loss in losses:
             self.streak = self.streak + 1 if loss.skipped else 0
+            longest = max(longest, self.streak)
         broken = not weights_finite(self._learner.network)
-        if self.streak < self._config.nonfinite_steps and not broken:
+        if longest < self._config.nonfinite_steps and not broken:
             return False
-        why = "weights are not finite" if broken else f"{self.streak} steps in a row were not finite"
+        why = "weights are not finite" if broken else f"{longest} steps in a row were not finite"
         if self._in_a_row >= self._config.maximum_rollbacks:
             raise TrainingDiverged(
                 f"{why}, after {self._in_a_row} returns to the last good state",

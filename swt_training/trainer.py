@@ -180,6 +180,7 @@ class Trainer:
     def _round(self) -> None:
         training, counters = self.config.training, self.counters
         started_s = self.clock.monotonic_s()
+        self.watch.check_steps(())  # no actor ever gets weights that are no numbers
         playing = self._submit_self_play()
         reanalysing = self._submit_reanalysis()
         played_s: list[float] = []

@@ -1,0 +1,205 @@
+"""The watchdog against real processes: it ends what hangs, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from swt_cli.main import app
+from swt_core.clock import ManualClock
+from swt_core.state import StateDirectory
+from swt_core.workspace import Workspace
+from swt_ops.watchdog import Finding, Watchdog, WatchPolicy
+
+DAEMON = """
+    import os, signal, sys
+    from pathlib import Path
+    from swt_core.clock import SystemClock
+    from swt_core.state import StateDirectory
+
+    state, obedient = StateDirectory(Path(sys.argv[1])), sys.argv[2] == "obedient"
+    if not obedient:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with state.writer():
+        state.beat(SystemClock(), sys.argv[3])
+        print("ready", flush=True)
+        signal.pause()
+        signal.pause()
+"""
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a process that beats once as the trainer of ``tmp_path`` and then hangs."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def run(manner: str = "obedient", status: str = "training") -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(DAEMON), str(tmp_path / "training_state"), manner, status],
+            stdout=subprocess.PIPE,
+        )
+        begun.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield run
+    for process in begun:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def later(seconds: float) -> ManualClock:
+    return ManualClock(time.time() + seconds)
+
+
+def dog(root: Path, clock: ManualClock, **policy: float) -> Watchdog:
+    usual = {"confirm_s": 0.0, "grace_s": 20.0} | policy
+    return Watchdog(Workspace(root), WatchPolicy(**usual), clock, ("trainer",))
+
+
+def test_a_hung_process_that_obeys_is_asked_to_stop(tmp_path: Path, start: Start) -> None:
+    process = start()
+    (report,) = dog(tmp_path, later(200)).look()
+    assert report.finding is Finding.STOPPED
+    assert report.pid == process.pid
+    process.wait(20)
+
+
+def test_a_hung_process_that_does_not_obey_is_killed(tmp_path: Path, start: Start) -> None:
+    process = start("deaf")
+    (report,) = dog(tmp_path, later(200), grace_s=0.2).look()
+    assert report.finding is Finding.KILLED
+    process.wait(20)
+
+
+def test_a_fresh_heartbeat_is_left_alone(tmp_path: Path, start: Start) -> None:
+    process = start()
+    (report,) = dog(tmp_path, later(170)).look()
+    assert report.finding is Finding.WELL
+    assert process.poll() is None
+
+
+def test_a_start_may_take_longer(tmp_path: Path, start: Start) -> None:
+    process = start(status="starting")
+    clock = later(800)
+    assert dog(tmp_path, clock).look()[0].finding is Finding.WELL
+    clock.advance(200)
+    assert dog(tmp_path, clock).look()[0].finding is Finding.STOPPED
+    process.wait(20)
+
+
+def test_a_number_that_another_process_has_is_never_signalled(tmp_path: Path) -> None:
+    """The trainer died; its number was given to a process that has nothing to do with it."""
+    state = StateDirectory(tmp_path / "training_state")
+    with state.writer():
+        pass
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        now = later(0)
+        heartbeat = state.beat(now, "training")
+        state.write("heartbeat.json", heartbeat.model_copy(update={"pid": stranger.pid}))
+        now.advance(500)
+        (report,) = dog(tmp_path, now).look()
+        assert report.finding is Finding.FOREIGN
+        assert stranger.poll() is None
+        stranger.communicate(b"\n")
+
+
+def test_a_process_that_began_after_the_heartbeat_is_not_its_writer(tmp_path: Path, start: Start) -> None:
+    process = start()
+    state = StateDirectory(tmp_path / "training_state")
+    heartbeat = state.heartbeat()
+    assert heartbeat is not None
+    state.write("heartbeat.json", heartbeat.model_copy(update={"time_s": heartbeat.time_s - 3600}))
+    assert dog(tmp_path, later(0)).look()[0].finding is Finding.FOREIGN
+    assert process.poll() is None
+
+
+def test_a_dead_process_and_an_orderly_end_are_no_work(tmp_path: Path, start: Start) -> None:
+    process = start()
+    process.kill()
+    process.wait()
+    clock = later(500)
+    assert dog(tmp_path, clock).look()[0].finding is Finding.GONE
+    StateDirectory(tmp_path / "training_state").beat(ManualClock(0.0), "stopped: SIGTERM")
+    assert dog(tmp_path, clock).look()[0].finding is Finding.ENDED
+
+
+def test_a_clock_that_was_set_ends_nobody_while_the_heart_beats(tmp_path: Path, start: Start) -> None:
+    process = start()
+    clock = later(3600)
+    watching = dog(tmp_path, clock, confirm_s=60.0)
+    assert watching.look()[0].finding is Finding.STALE
+    clock.advance(59)
+    assert watching.look()[0].finding is Finding.STALE
+    state = StateDirectory(tmp_path / "training_state")
+    beaten = state.beat(clock, "training").model_copy(update={"pid": process.pid})
+    state.write("heartbeat.json", beaten)
+    assert watching.look()[0].finding is Finding.WELL
+    clock.advance(300)
+    assert watching.look()[0].finding is Finding.STALE
+    clock.advance(60)
+    assert watching.look()[0].finding is Finding.STOPPED
+
+
+def test_its_children_go_with_it(tmp_path: Path) -> None:
+    script = """
+        import signal, subprocess, sys
+        from pathlib import Path
+        from swt_core.clock import SystemClock
+        from swt_core.state import StateDirectory
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        state = StateDirectory(Path(sys.argv[1]))
+        with state.writer():
+            state.beat(SystemClock(), "training")
+            child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+            print(child.pid, flush=True)
+            signal.pause()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "training_state")],
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        assert dog(tmp_path, later(500), grace_s=0.2).look()[0].finding is Finding.KILLED
+        process.wait(20)
+        psutil.wait_procs([child], timeout=20)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_command_looks_once_and_says_so_in_json(tmp_path: Path, start: Start) -> None:
+    process = start()
+    state = StateDirectory(tmp_path / "training_state")
+    options = ["watchdog", "--once", "--json", "--daemon", "trainer", "--state-dir", str(tmp_path)]
+    well = CliRunner().invoke(app, options)
+    assert well.exit_code == 0
+    assert json.loads(well.stdout)["finding"] == "well"
+    (tmp_path / "training_state" / "heartbeat.json").write_text("torn")
+    broken = CliRunner().invoke(app, options)
+    assert json.loads(broken.stdout)["finding"] == "heartbeat cannot be read"
+    # four seconds before now is within what clocks may differ, and the process began before it
+    old = state.beat(later(-4), "training").model_copy(update={"pid": process.pid})
+    state.write("heartbeat.json", old)
+    acted = CliRunner().invoke(app, [*options, "--stale-after", "1"])
+    assert acted.exit_code == 1
+    assert json.loads(acted.stdout.splitlines()[-1])["finding"] == "stale: stopped on request"
+    process.wait(20)
+
+
+def test_an_unknown_daemon_is_refused_with_the_names(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["watchdog", "--once", "--daemon", "trader"])
+    assert result.exit_code != 0
+    assert "trainer, validator, live" in str(result.exception)
