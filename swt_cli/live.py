@@ -150,11 +150,49 @@ def replay(
         raise typer.Exit(1)
 
 
+@app.command()
+def compare(
+    state_dir: StateDir = _ROOT,
+    candidate: Annotated[
+        str, typer.Option("--candidate", help="Start of its sha256; by default the latest candidate.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Trader and shadow candidate on the same bars: trades, pips, drawdown, and where they disagree.
+
+    The candidate trades on paper beside the trader when live.shadow_checkpoint names one.
+
+    Examples: swt live compare; swt live compare --json; swt live compare --candidate 3fa9
+    """
+    from swt_cli.live_tables import comparison_tables
+    from swt_core.workspace import Workspace
+    from swt_live.compare import compare as compared
+
+    found = compared(Workspace(state_dir).live_state, candidate)
+    if as_json:
+        typer.echo(json.dumps(found.document(), indent=2))
+        return
+    console = Console()
+    for part in comparison_tables(found):
+        console.print(part)
+
+
 def emergency_close(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     all_instruments: Annotated[
         bool, typer.Option("--all", help="Every instrument of the account, not only the configured one.")
     ] = False,
+    environment: Annotated[
+        str | None,
+        typer.Option("--environment", help="embedded, practice or live; else as configured."),
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Account; else as configured.")] = None,
+    broker_url: Annotated[
+        str | None, typer.Option("--broker-url", help="Address of the embedded practice server.")
+    ] = None,
+    instrument: Annotated[
+        str | None, typer.Option("--instrument", help="Instrument; else as configured.")
+    ] = None,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
@@ -162,30 +200,42 @@ def emergency_close(
 ) -> None:
     """Close positions at the broker now; needs nothing but the account: no daemon, journal or model.
 
+    When the configuration itself is broken, name the account; the token comes from the environment.
     Exits with 1 unless the broker itself says that nothing is open any more.
 
-    Examples: swt emergency-close; swt emergency-close --yes --all --json
+    Examples: swt emergency-close; swt emergency-close --yes --all --json;
+    swt emergency-close --environment practice --account 101-004-1234567-001 --all
     """
     import asyncio
 
     from swt_broker.client import OandaClient
     from swt_core.clock import SystemClock
-    from swt_live.accounts import broker_settings
+    from swt_core.errors import ConfigError
     from swt_live.emergency import EmergencyReport, close_everything
+    from swt_live.emergency_account import Named, closing_account
 
-    config = configuration(config_dir, profile, overrides).config
-    settings = broker_settings(config.live, os.environ)
+    found = closing_account(
+        lambda: configuration(config_dir, profile, overrides).config,
+        os.environ,
+        Named(environment, account, broker_url, instrument),
+    )
+    if found.warning:
+        typer.echo(found.warning, err=True)
+    if found.instrument is None and not all_instruments:
+        raise ConfigError(
+            "nothing says which instrument is to be closed", remedy="--instrument NAME or --all"
+        )
     if not yes:
         typer.confirm(
-            f"Close positions of account {settings.account_id} ({config.live.environment})?", abort=True
+            f"Close positions of account {found.settings.account_id} ({found.environment})?", abort=True
         )
 
     async def close() -> EmergencyReport:
-        async with OandaClient(settings) as client:
+        async with OandaClient(found.settings) as client:
             return await close_everything(
                 client,
                 SystemClock(),
-                instruments=None if all_instruments else [config.data.instrument],
+                instruments=None if all_instruments or found.instrument is None else [found.instrument],
                 tell=lambda text: typer.echo(text, err=True),
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -61,18 +62,54 @@ def test_replay_needs_a_journal(tmp_path: Path) -> None:
     assert isinstance(result.exception, DataError)
 
 
-def test_real_money_is_refused_without_the_second_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_account_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWT_BROKER_TOKEN", "t")
     result = RUN.invoke(app, ["emergency-close", "--yes", "--set", "live.environment=live"])
     assert isinstance(result.exception, ConfigError)
 
 
-def test_emergency_close_asks_and_reports_what_the_broker_says() -> None:
-    pair = instrument("GBP_JPY")
+def held_position(url: str) -> None:
+    headers = {"Authorization": "Bearer embedded-practice"}
+    order = {"type": "MARKET", "instrument": "GBP_JPY", "units": "1", "timeInForce": "FOK"}
+    answer = httpx.post(
+        f"{url}/v3/accounts/101-001-0000001-001/orders", json={"order": order}, headers=headers
+    )
+    assert "orderFillTransaction" in answer.json(), answer.text
+
+
+def test_emergency_close_works_with_a_broken_configuration_and_a_broken_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "live.yaml").write_text("environment: [never heard of")
+    state = tmp_path / "state"
+    (state / "live_state").mkdir(parents=True)
+    (state / "live_state" / "journal.db").write_bytes(b"this was a journal")
+    monkeypatch.setenv("SWT_STATE_DIR", str(state))
+    broken = ["emergency-close", "--yes", "--json", "--config-dir", str(tmp_path / "config")]
+    nameless = RUN.invoke(app, broken)
+    assert isinstance(nameless.exception, ConfigError)
+    assert "--account" in str(nameless.exception.remedy)
+    with practice().serving() as url:
+        held_position(url)
+        named = [*broken, "--environment", "embedded", "--broker-url", url]
+        neither = RUN.invoke(app, named)
+        assert "--instrument" in str(getattr(neither.exception, "remedy", ""))
+        result = RUN.invoke(app, [*named, "--instrument", "GBP_JPY"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"flat": True, "closed": ["GBP_JPY long 1"], "errors": []}
+    assert "configuration is broken" in result.stderr
+
+
+def practice() -> PracticeServer:
     mids = np.full((1300, 4), 2 * 186_000, np.int64)
-    bars = bars_from_mids(pair, np.arange(1_704_715_200, 1_704_715_200 + 78_000, 60), mids, 24)
-    server = PracticeServer(bars, PracticeSettings("embedded-practice", mode="accelerated"))
-    with server.serving() as url:
+    times = np.arange(1_704_700_800, 1_704_700_800 + 78_000, 60)
+    bars = bars_from_mids(instrument("GBP_JPY"), times, mids, 24)
+    return PracticeServer(bars, PracticeSettings("embedded-practice", mode="accelerated"))
+
+
+def test_emergency_close_asks_and_reports_what_the_broker_says() -> None:
+    with practice().serving() as url:
         options = ["--set", f"live.broker_url={url}"]
         declined = RUN.invoke(app, ["emergency-close", *options], input="n\n")
         assert declined.exit_code == 1

@@ -530,9 +530,14 @@ class World:
                 rng=np.random.default_rng(0),
                 lookback=self.lookback,
                 on_decision=self.points.append,
+                **self.parts(),
             )
         )
         return self.trader
+
+    def parts(self) -> dict[str, Any]:
+        """Parts that a special world adds to its trader."""
+        return {}
 
     def press_start(self) -> None:
         self.directory.raise_flag("START_TRADING")
