@@ -4,7 +4,7 @@ Each seed has a market and a training of its own. The trainer runs as under ``sw
 get the same range, observations, reward, wall time and cores. Afterwards all are judged, greedily, on the
 same held-out sessions, and their weights along the way on some of them for the learning curve.
 Settings: ``market`` (regimes), ``minutes`` (5), ``seeds`` (3), ``sessions`` (500), ``curve_sessions`` (150),
-``peers`` (ppo,dqn; or none), ``plain`` (1: also the plain algorithm), ``base`` (market that `shuffled-future`
+``peers`` (ppo,dqn; or none), ``ablations`` (none; or plain: also the plain algorithm), ``base`` (market that `shuffled-future`
 shuffles), ``profile``, ``output`` (directory of the picture), and any ``section.key`` of the configuration.
 See ``docs/benchmarks.md``.
 """
@@ -47,7 +47,7 @@ SETTINGS: Final = (
     "sessions",
     "curve_sessions",
     "peers",
-    "plain",
+    "ablations",
     "base",
     "profile",
     "output",
@@ -117,6 +117,9 @@ def _plan(options: BenchmarkOptions) -> _Plan:
     names = () if peers == "none" else tuple(peers.split(","))
     if unknown := set(names) - set(learning_peer.PEERS):
         raise ConfigError(f"no peer {min(unknown)!r}", remedy=f"use {', '.join(learning_peer.PEERS)} or none")
+    ablations = settings.get("ablations", "none")
+    if ablations not in ("plain", "none"):
+        raise ConfigError(f"no ablation {ablations!r}", remedy="use plain or none")
     count = int(options.number("seeds", 1 if quick else 3))
     return _Plan(
         market=settings.get("market", "regimes"),
@@ -125,7 +128,7 @@ def _plan(options: BenchmarkOptions) -> _Plan:
         sessions=int(options.number("sessions", 100 if quick else 500)),
         curve_sessions=int(options.number("curve_sessions", 40 if quick else 150)),
         peers=names,
-        plain=options.number("plain", 0 if quick else 1) > 0,
+        plain=ablations == "plain",
         base=settings.get("base", "regimes"),
         profile=settings.get("profile"),
         output=Path(settings.get("output", ".")),

@@ -30,11 +30,20 @@ def bench(
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Training time, minutes.", min=0.01)] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds, from --seed on.", min=1)] = None,
+    schedules: Annotated[int | None, typer.Option(help="Days of the chaos benchmark.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes of the chaos benchmark.", min=1)] = None,
+    plant: Annotated[str | None, typer.Option(help="A bug to plant in the chaos benchmark.")] = None,
+    real: Annotated[bool, typer.Option("--real", help="Chaos over HTTP, with kill -9.")] = False,
+    rounds: Annotated[int | None, typer.Option(help="Deaths of the chaos benchmark --real.", min=1)] = None,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="The learning benchmark also trains the plain algorithm.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure, and print what was measured.
 
-    Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3 --json
+    Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3 --json;
+    swt bench chaos --schedules 50; swt bench chaos --real --rounds 5
     """
     from benchmarks.registry import DESCRIPTIONS, BenchmarkOptions, load_benchmark
     from swt_core.logs import configure_logging
@@ -51,8 +60,12 @@ def bench(
         console.print(table)
         return
     named = {"market": market, "minutes": minutes, "seeds": seeds}
+    named |= {"schedules": schedules, "workers": workers, "plant": plant, "rounds": rounds}
+    named |= {"real": real or None}
     pairs = dict(_pair(text) for text in settings or [])
     pairs |= {key: str(value) for key, value in named.items() if value is not None}
+    if ablations:
+        pairs["ablations"] = "plain"
     options = BenchmarkOptions(quick=quick, seed=seed, settings=pairs)
     with console.status(f"measuring {name} …"):
         result = load_benchmark(name).run(options)

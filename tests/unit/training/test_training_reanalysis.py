@@ -180,7 +180,7 @@ def reanalysing(config: SWTConfig, **changes: object) -> SWTConfig:
 def test_a_run_puts_newer_searches_into_its_buffer_and_resumes_bit_for_bit(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
-    config = reanalysing(small, initial_sessions=4)
+    config = reanalysing(small, initial_sessions=4, replay_capacity_steps=12 * STEPS)
     whole = trainer_of(config, tmp_path / "whole", 6)
     assert whole.replay.statistics().searched_share == 0.0
     whole.run()
