@@ -14,6 +14,7 @@ from rich.markup import escape
 from swt_cli import (
     bench,
     buffer,
+    compare,
     config,
     data,
     demo,
@@ -72,6 +73,7 @@ app.command("practice", rich_help_panel=TRADING)(practice.practice)
 app.add_typer(live.app, name="live", rich_help_panel=TRADING)
 app.command("emergency-close", rich_help_panel=TRADING)(live.emergency_close)
 app.command("validate", rich_help_panel=MODEL)(validate.validate)
+app.command("compare", rich_help_panel=MODEL)(compare.compare)
 app.command("validator", rich_help_panel=MODEL)(validate.validator)
 
 app.command("demo", rich_help_panel=SETUP)(demo.demo)

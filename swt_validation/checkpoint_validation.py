@@ -225,7 +225,7 @@ def _evaluate(
     market = setting.market()
     say("resampling and testing")
     analysis = analyse(run, market, config, steps)
-    trial = _trial(checkpoint, setting.bars, run, steps.level, clock.time_s())
+    trial = trial_of(checkpoint, setting.bars, run, steps.level, clock.time_s())
     trials = trial_matrix(read_ledger(state), trial)
     luck = significance(analysis.permutation, sharpe_inference(analysis.nav, trials), trials, rng)
     compared, rows = None, []
@@ -265,7 +265,8 @@ def _shifted(episodes: Episodes, low_row: int) -> Episodes:
     return replace(episodes, first_rows=episodes.first_rows - low_row, last_rows=episodes.last_rows - low_row)
 
 
-def _trial(checkpoint: CheckpointRef, bars: Bars, run: AgentRun, level: Level, now_s: float) -> Trial:
+def trial_of(checkpoint: CheckpointRef, bars: Bars, run: AgentRun, level: str, now_s: float) -> Trial:
+    """The ledger's line for a run over the test range."""
     weeks = weekly_returns(run.evaluation)
     ratio = sharpe(daily_nav(run.evaluation).returns)
     return Trial(

@@ -100,7 +100,8 @@ class Validator:
 
     def history(self) -> History:
         """From the ledger, so that a restart judges nothing twice."""
-        trials = read_ledger(self._state.path)
+        # Comparisons by hand are trials too, but no verdicts.
+        trials = [trial for trial in read_ledger(self._state.path) if trial.level in LEVELS]
         judged = {
             (trial.checkpoint_sha256, level) for trial in trials for level in LEVELS if trial.level == level
         }

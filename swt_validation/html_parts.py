@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -73,7 +72,8 @@ text-align:left}
 nav{font-size:.9rem;margin:12px 0;display:flex;flex-wrap:wrap;gap:4px 14px}nav a{color:var(--blue)}
 .wide svg{min-width:620px}
 footer{margin-top:48px;padding-bottom:40px;border-top:1px solid var(--faint);font-size:.85rem}
-@media(max-width:640px){.lead{grid-template-columns:1fr}h1{font-size:1.4rem}th,td{padding:5px 6px}}
+@media(max-width:640px){.lead{grid-template-columns:1fr}h1{font-size:1.4rem}th,td{padding:5px 6px}
+td:last-child{white-space:normal}}
 @media(min-width:900px){.cards{grid-template-columns:repeat(4,1fr)}}
 @media print{h2{break-before:page}figure,table,.cards{break-inside:avoid}}
 """
@@ -182,7 +182,7 @@ def chart(
         for small in figure.findobj(Text):
             small.set_fontsize(max(small.get_fontsize(), _SMALLEST_POINTS))
         text = StringIO()
-        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     drawing = _inline(text.getvalue(), name, f"{title}. {caption}")
     if inches[0] > _WIDE_INCHES:
         label = escape(title, quote=True)

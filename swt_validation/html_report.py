@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from swt_core.clock import iso_utc
 from swt_core.state import write_bytes
 from swt_validation.analysis import day_text
+from swt_validation.evaluation import TradeColumns
 from swt_validation.html_parts import (
     bullets,
     chart,
@@ -53,6 +55,7 @@ from swt_validation.tables import (
     statistics_table,
     walk_sentence,
 )
+from swt_validation.trades import Bucket
 from swt_validation.wording import pips, share
 
 _WIDE = (9.0, 3.0)
@@ -271,24 +274,22 @@ def _walk_forward(report: Report) -> list[str]:
         )
     ]
     for walk in report.walk_forward:
-        figure = chart(
-            f"walk-{walk.scheme}", f"{walk.scheme.capitalize()} folds", walk_sentence(walk), _walk(walk)
-        )
-        parts += [figure, html_table(fold_table(walk))]
+        title = f"{walk.scheme.capitalize()} folds"
+        drawn = partial(walk_chart, walk=walk)
+        parts += [
+            chart(f"walk-{walk.scheme}", title, walk_sentence(walk), drawn),
+            html_table(fold_table(walk)),
+        ]
     return parts
-
-
-def _walk(walk: object) -> partial[None]:
-    return partial(walk_chart, walk=walk)  # type: ignore[arg-type]
 
 
 def _calendar(data: PageData) -> list[str]:
     parts = data.report.breakdown
     events = event_table(data.report)
 
-    def buckets(name: str, title: str, found: object) -> str:
+    def buckets(name: str, title: str, found: list[Bucket]) -> str:
         caption = "Pips; the number of trades stands above each bar."
-        return chart(name, title, caption, partial(bucket_chart, buckets=found))  # type: ignore[arg-type]
+        return chart(name, title, caption, partial(bucket_chart, buckets=found))
 
     return [
         chart(
@@ -330,10 +331,20 @@ def _trades(data: PageData) -> list[str]:
     if not len(trades):
         return [paragraph("The agent never traded."), *shown]
     dots = [
-        chart(f"trade-{number}", name, (draw.__doc__ or "").strip(), partial(draw, trades=trades))
+        chart(
+            f"trade-{number}",
+            name,
+            (draw.__doc__ or "").strip(),
+            partial(_dots, draw=draw, trades=trades),
+            box=(0.115, 0.175, 0.865, 0.80),
+        )
         for number, (name, draw) in enumerate(TRADE_CHARTS.items())
     ]
     return [*shown, side_by_side(*dots), paragraph("The complete list is in trades.csv.", "muted")]
+
+
+def _dots(axes: Axes, draw: Callable[[Axes, TradeColumns], None], trades: TradeColumns) -> None:
+    draw(axes, trades)
 
 
 def _assumptions(report: Report) -> list[str]:

@@ -24,7 +24,7 @@ class Trial(StateRecord):
 
     checkpoint_sha256: str = Field(description="hash of the checkpoint's bytes")
     checkpoint_name: str = Field(description="its file name")
-    level: str = Field(description="QUICK, STANDARD, FULL or COMPREHENSIVE")
+    level: str = Field(description="QUICK, STANDARD, FULL, COMPREHENSIVE or COMPARE")
     bars_sha256: str = Field(description="hash of the evaluated bars")
     test_start_s: int = Field(description="start of the test range, UTC epoch seconds")
     test_end_s: int = Field(description="end of the test range, UTC epoch seconds")
