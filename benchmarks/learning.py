@@ -4,8 +4,8 @@ Each seed has a market and a training of its own. The trainer runs as under ``sw
 get the same range, observations, reward, wall time and cores. Afterwards all are judged, greedily, on the
 same held-out sessions, and their weights along the way on some of them for the learning curve.
 Settings: ``market`` (regimes), ``minutes`` (5), ``seeds`` (3), ``sessions`` (500), ``curve_sessions`` (150),
-``peers`` (ppo,dqn; or none), ``ablations`` (none; or plain: also the plain algorithm), ``base`` (market that `shuffled-future`
-shuffles), ``profile``, ``output`` (directory of the picture), and any ``section.key`` of the configuration.
+``peers`` (ppo,dqn; or none), ``ablations`` (none; or plain: also the plain algorithm), ``base`` (market that
+`shuffled-future` shuffles), ``profile``, ``output`` (directory of the picture), and any ``section.key`` of the configuration.
 See ``docs/benchmarks.md``.
 """
 
