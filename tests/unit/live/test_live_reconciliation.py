@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from live_fakes import World, configured, transaction
 
+from swt_broker.records import Position, PositionSide
 from swt_core.errors import Unavailable
 from swt_core.position import BUY, HOLD
 from swt_live.journal_records import IntentState
 from swt_live.reconciler import Drift, classify
 from swt_live.safety import TradingState
+
+NOTHING = PositionSide(Decimal(0), None, (), Decimal(0), Decimal(0))
+FLAT = (Position("GBP_JPY", NOTHING, NOTHING, {}),)
 
 
 def events(world: World) -> list[str]:
@@ -216,3 +221,141 @@ async def test_the_brokers_own_profit_figure_is_cross_checked(tmp_path: Path) ->
     fill.raw["quotePL"] = "12345.6"  # type: ignore[index]
     await world.trader.reconciler.reconcile("test")
     assert "pnl_mismatch" in events(world)
+
+
+async def test_after_an_order_the_accounts_changes_are_read_and_the_whole_account_when_in_doubt(
+    tmp_path: Path,
+) -> None:
+    world = await started(tmp_path, buy=True)
+    broker = world.broker
+    assert broker.changes_read == 1  # after the order
+    assert broker.accounts_read == 2  # at the start, and after the stream was opened
+    await world.run(12)
+    assert (broker.changes_read, broker.accounts_read) == (3, 2)  # every five minutes
+    world.broker.units = 5
+    await world.run(1)
+    assert broker.accounts_read == 3  # the position check found something else than the book
+
+
+async def test_drift_that_changes_suggest_is_adopted_from_a_snapshot_only(tmp_path: Path) -> None:
+    world = await started(tmp_path, buy=True)
+    changes = world.broker.changes
+
+    async def wrong(since_id: int):  # type: ignore[no-untyped-def]
+        found = await changes(since_id)
+        return replace(found, positions=FLAT)
+
+    world.broker.changes = wrong  # type: ignore[method-assign]
+    result = await world.trader.reconciler.reconcile("periodic", whole=False)
+    assert (result.ok, result.drift, world.trader.book.units) == (True, Drift.NONE, 1)
+    assert not [name for name in events(world) if name.startswith("drift")]
+
+
+async def test_changes_with_a_page_missing_are_not_believed(tmp_path: Path) -> None:
+    world = await started(tmp_path, buy=True)
+    world.broker.trade(-1, world.clock.now_s)
+    world.broker.trade(1, world.clock.now_s)
+    changes = world.broker.changes
+
+    async def short(since_id: int):  # type: ignore[no-untyped-def]
+        found = await changes(since_id)
+        return replace(found, transactions=found.transactions[:-1])
+
+    world.broker.changes = short  # type: ignore[method-assign]
+    before = world.broker.accounts_read
+    result = await world.trader.reconciler.reconcile("periodic", whole=False)
+    assert world.broker.accounts_read > before
+    assert (result.ok, result.drift, world.trader.book.units) == (True, Drift.NONE, 1)
+
+
+async def test_changes_carry_balance_and_positions_forward(tmp_path: Path) -> None:
+    world = await started(tmp_path)
+    fill = world.broker.trade(1, world.clock.now_s)
+    fill.raw["accountBalance"] = "99.5"  # type: ignore[index]
+    await world.trader.reconciler.reconcile("periodic", whole=False)
+    account = world.trader.reconciler.account
+    assert account is not None
+    assert (account.balance, account.units("GBP_JPY")) == (Decimal("99.5"), 1)
+    world.broker.trade(-1, world.clock.now_s)
+    await world.trader.reconciler.reconcile("periodic", whole=False)
+    account = world.trader.reconciler.account
+    assert account is not None
+    assert account.positions == ()
+
+
+async def test_after_a_failure_the_whole_account_is_read(tmp_path: Path) -> None:
+    world = await started(tmp_path)
+    world.broker.read_faults = 1
+    assert not (await world.trader.reconciler.reconcile("periodic", whole=False)).ok
+    assert world.trader.reconciler.account is None
+    before = world.broker.accounts_read
+    assert (await world.trader.reconciler.reconcile("periodic", whole=False)).ok
+    assert world.broker.accounts_read == before + 1
+
+
+async def test_a_vanished_position_is_an_unexplained_trade_at_the_last_price_and_a_person_lifts_the_halt(
+    tmp_path: Path,
+) -> None:
+    world = await started(tmp_path, buy=True)
+    bid, _ = world.trader.feed.last_quote() or (0, 0)
+    world.broker.units = 0
+    await world.trader.reconciler.reconcile("test")
+    [trade] = world.journal.trades()
+    assert (trade.exit_points, trade.forced) == (bid, True)
+    assert world.journal.unexplained_trades() == 1
+    assert world.trader.safety.memory.realised_pips == pytest.approx(trade.pnl_pips)
+    assert ("drift", "missing: 1 → 0") in world.alerts.sent
+    await world.run(3)
+    assert world.trader.state is TradingState.HALTED
+    world.directory.lower_flag("START_TRADING")
+    await world.run(1)
+    world.press_start()
+    await world.run(1)
+    assert world.trader.state is TradingState.ACTIVE
+
+
+async def test_the_halt_for_a_vanished_position_is_on_disk_with_its_adoption(tmp_path: Path) -> None:
+    world = await started(tmp_path, buy=True)
+    world.broker.units = 0
+
+    class Died(Exception):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    world.trader.parts.alerts.alert = die  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        await world.trader.reconciler.reconcile("test")
+    # Adoption and halt belong together: neither is in the journal without the other.
+    world.alerts = type(world.alerts)()
+    world.start_trader()
+    world.trader._restore()
+    assert world.trader.book.units == 1
+    assert world.journal.unexplained_trades() == 0
+    assert not world.trader.safety.halted
+
+
+async def test_a_profit_is_cross_checked_only_where_one_fill_made_the_position(tmp_path: Path) -> None:
+    """Of two fills the broker closes the older first; the book knows their average."""
+    config = configured(trading_safety={"max_position_units": 10})
+    world = await started(tmp_path, buy=True, config=config)
+    world.broker.trade(1, world.clock.now_s)
+    await world.run(1)
+    world.broker.trade(-1, world.clock.now_s)
+    world.broker.log[-1].raw["quotePL"] = "12345.6"  # type: ignore[index]
+    await world.trader.reconciler.reconcile("test")
+    assert world.journal.trades()
+    assert "pnl_mismatch" not in events(world)
+
+
+async def test_an_adopted_position_of_no_known_fill_is_not_cross_checked(tmp_path: Path) -> None:
+    world = await started(tmp_path)
+    world.broker.units, world.broker.average_points = 1, 186_000
+    await world.run(1)
+    assert world.trader.book.units == 1
+    world.broker.trade(-1, world.clock.now_s)
+    world.broker.log[-1].raw["quotePL"] = "12345.6"  # type: ignore[index]
+    await world.trader.reconciler.reconcile("test")
+    assert world.trader.book.units == 0
+    assert "pnl_mismatch" not in events(world)
