@@ -74,9 +74,15 @@ def measure(rounds: int) -> dict[str, Any]:
         f"b{size}": _decide(engine, observations[:size], masks[:size]) for size in BATCHES
     }
     some, legal = observations[:PEER_BATCH], masks[:PEER_BATCH]
+    int8 = plain.model_copy(update={"evaluator": "int8"})
+    int8_engine = InferenceEngine.from_network(network, int8)
+    one, one_legal = observations[:1], masks[:1]
+    peers["int8_b1"] = _decide(int8_engine, one, one_legal)
+    peers["int8"] = _decide(int8_engine, some, legal)
     peers["deep"] = _decide(deep_engine, some, legal)
     peers["reference"] = lambda: [reference.visits(some[i], legal[i]) for i in range(8)]
     sizes = {**{f"b{size}": size for size in BATCHES}, "deep": PEER_BATCH, "reference": 8}
+    sizes |= {"int8": PEER_BATCH, "int8_b1": 1}
     if find_spec("mctx") is not None:
         peers |= _mctx_peers(network, plain, deep, some, legal)
         sizes |= {"mctx": PEER_BATCH, "mctx_50": PEER_BATCH}
@@ -84,6 +90,9 @@ def measure(rounds: int) -> dict[str, Any]:
     rate = {name: sizes[name] / statistics.median(times) for name, times in seconds.items()}
     result: dict[str, Any] = {f"decisions_per_s_b{size}": rate[f"b{size}"] for size in BATCHES}
     result["decisions_per_s_50_b64"] = rate["deep"]
+    result["int8_decisions_per_s_b64"] = rate["int8"]
+    result["int8_ratio"] = rate["int8"] / rate["b64"]
+    result["int8_ratio_b1"] = rate["int8_b1"] / rate["b1"]
     result["reference_decisions_per_s"] = rate["reference"]
     result["ratio_reference"] = rate["b64"] / rate["reference"]
     result["identical_visits_reference"] = _identical_to_reference(engine, reference, some, legal)

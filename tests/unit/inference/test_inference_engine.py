@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ from numpy.typing import NDArray
 from benchmarks.random_network import random_network
 from swt_core.checkpoints import CheckpointData, CheckpointMetadata, CheckpointRef, CheckpointStore
 from swt_core.clock import ManualClock
+from swt_core.config import SWTConfig
 from swt_core.config.models import ModelConfig, SearchConfig
 from swt_core.errors import CheckpointError, CorruptCheckpointError, DataError, IncompatibleModelError
 from swt_core.position import BUY, CLOSE, HOLD, SELL
+from swt_environments.dataset import load_dataset
 from swt_inference.engine import InferenceEngine, filter_entries, sample_by_visits
+from swt_inference.int8_kernels import int8_heads_nb
+from swt_inference.int8_tiles import plain_products_nb
 from swt_inference.latency import LatencyHistogram
 from swt_inference.library import EngineLibrary
 from swt_inference.numba_evaluator import _root_nb
+from swt_inference.rollout import SearchPolicy, play
 from swt_inference.search.gumbel_rules import final_choice_nb
 from swt_inference.temporal import pooled_series_nb
 from swt_inference.warm import warm_inference
@@ -264,3 +270,95 @@ def test_warming_up_compiles_every_algorithm_without_a_checkpoint() -> None:
     assert _root_nb.signatures
     assert pooled_series_nb.signatures
     assert final_choice_nb.signatures
+    assert plain_products_nb.signatures
+    assert int8_heads_nb.signatures
+
+
+class Meeting:
+    """Notices two threads in one place at a time: they meet at a barrier, one alone breaks it."""
+
+    def __init__(self) -> None:
+        self.barrier = Barrier(2)
+        self.met = False
+
+    def enter(self) -> None:
+        try:
+            self.barrier.wait(timeout=0.2)
+            self.met = True
+        except BrokenBarrierError:
+            pass
+
+
+def test_no_two_threads_are_ever_inside_one_evaluator(
+    small: StochasticMuZeroNetwork,
+    observations: Observations,
+    masks: Masks,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, meeting = InferenceEngine.from_network(small, SearchConfig(simulations=2)), Meeting()
+    root = engine.evaluator.root
+
+    def watched(rows: Observations) -> Any:
+        meeting.enter()
+        return root(rows)
+
+    monkeypatch.setattr(engine.evaluator, "root", watched)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda row: engine.decide(observations[row], masks[row]), range(2)))
+    assert not meeting.met
+    assert engine.latency.count == 2
+
+
+def test_two_threads_that_ask_for_one_checkpoint_load_it_once(checkpoint: CheckpointRef) -> None:
+    meeting, loads = Meeting(), []
+
+    def load(ref: CheckpointRef) -> InferenceEngine:
+        loads.append(ref.name)
+        meeting.enter()
+        return InferenceEngine.from_checkpoint(ref, SearchConfig())
+
+    library = EngineLibrary(load)
+    assert loads == []  # nothing is loaded before it is asked for
+    with ThreadPoolExecutor(2) as pool:
+        engines = list(pool.map(library.engine, [checkpoint, checkpoint]))
+    assert engines[0] is engines[1]
+    assert loads == [checkpoint.name]
+    assert not meeting.met
+
+
+def test_a_checkpoint_that_cannot_be_loaded_leaves_nothing_behind(checkpoint: CheckpointRef) -> None:
+    attempts: list[str] = []
+
+    def load(ref: CheckpointRef) -> InferenceEngine:
+        attempts.append(ref.name)
+        if len(attempts) == 1:
+            raise CorruptCheckpointError("bytes differ")
+        return InferenceEngine.from_checkpoint(ref, SearchConfig())
+
+    library = EngineLibrary(load)
+    with pytest.raises(CorruptCheckpointError):
+        library.engine(checkpoint)
+    assert len(library) == 0
+    assert library.engine(checkpoint).model_hash == checkpoint.sha256
+    with pytest.raises(ValueError, match="at least one"):
+        EngineLibrary(load, capacity=0)
+
+
+def test_self_play_records_the_policy_that_search_reports(small: StochasticMuZeroNetwork) -> None:
+    config = SWTConfig.model_validate({"data": {"market": "regimes", "market_days": 30, "session_bars": 30}})
+    dataset = load_dataset(config)
+    first = dataset.splits.train.starts[:3]
+
+    def shares(**settings: Any) -> NDArray[np.float32]:
+        engine = InferenceEngine.from_network(small, SearchConfig(simulations=8, **settings))
+        played = play(SearchPolicy(engine), dataset.market, first, first + 9, record=True)
+        assert played.trajectories is not None
+        return played.trajectories.visit_shares
+
+    plain = shares()
+    assert np.allclose(plain * 8, np.rint(plain * 8), atol=1e-5)  # visit shares
+    greedy = shares(temperature=0.0)
+    assert set(np.unique(greedy)) == {0.0, 1.0}
+    improved = shares(algorithm="gumbel")  # no shares of eight visits, but Gumbel's improved policy
+    assert not np.allclose(improved * 8, np.rint(improved * 8), atol=1e-3)
+    assert np.allclose(improved.sum(axis=2), 1.0, atol=1e-5)

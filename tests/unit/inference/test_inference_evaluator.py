@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.random_network import random_network
 from swt_core.config.models import ModelConfig
@@ -17,6 +18,7 @@ from swt_inference.numba_evaluator import NumbaEvaluator
 from swt_inference.torch_evaluator import TorchEvaluator
 from swt_models.architecture import chance_codes
 from swt_models.export import export_weights
+from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 
 VARIANTS: dict[str, tuple[ObservationShape, dict[str, Any]]] = {
@@ -115,3 +117,54 @@ def test_the_device_decides_which_evaluator_runs() -> None:
     assert isinstance(create_evaluator(weights, model, shape, "torch-cpu"), TorchEvaluator)
     with pytest.raises(ConfigError, match="device"):
         create_evaluator(weights, model, shape, "no-such-device")
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_an_accelerator_that_is_there_gets_the_network_and_agrees_with_numba(device: str) -> None:
+    if not accelerator_present(device):
+        pytest.skip(f"there is no {device} here")
+    fast, _, shape, model = evaluators("default")
+    weights = export_weights(random_network(model, shape, seed=1))
+    there = create_evaluator(weights, model, shape, device)
+    rng = np.random.default_rng(0)
+    observations = rng.standard_normal((8, shape.size)).astype(np.float32)
+    actions, codes = rng.integers(0, ACTIONS, 8).astype(np.int32), rng.integers(0, 3, 8).astype(np.int32)
+    for mine, theirs in zip(
+        walk(there, observations, actions, codes), walk(fast, observations, actions, codes), strict=True
+    ):
+        for array, wanted in zip(mine, theirs, strict=True):
+            assert np.allclose(array, wanted, atol=1e-3 * max(1.0, float(np.abs(wanted).max())))
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_an_accelerator_that_is_absent_is_refused_with_a_remedy(device: str) -> None:
+    if accelerator_present(device):
+        pytest.skip(f"there is a {device} here")
+    shape, _ = VARIANTS["default"]
+    model = ModelConfig(hidden_dim=32, support_bins=21)
+    with pytest.raises(ConfigError, match=f"'{device}' cannot be used.*\n.*device cpu"):
+        create_evaluator(export_weights(random_network(model, shape)), model, shape, device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_the_network_is_sent_to_the_device_that_was_asked_for(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, _ = VARIANTS["default"]
+    model = ModelConfig(hidden_dim=32, support_bins=21)
+    sent: list[str] = []
+
+    def to(self: StochasticMuZeroNetwork, where: str) -> StochasticMuZeroNetwork:
+        sent.append(where)
+        return self
+
+    zeros = torch.zeros
+    monkeypatch.setattr(torch, "zeros", lambda *size, device=None, **more: zeros(*size, **more))
+    monkeypatch.setattr(StochasticMuZeroNetwork, "to", to)
+    found = create_evaluator(export_weights(random_network(model, shape)), model, shape, device)
+    assert isinstance(found, TorchEvaluator)
+    assert (found.device, sent) == (device, [device])
+
+
+def accelerator_present(device: str) -> bool:
+    return torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
