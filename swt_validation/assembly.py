@@ -176,10 +176,10 @@ def _verdict(parts: Parts, score: Score, result: DecisionResult, weeks: int, now
 
 
 def _costs(parts: Parts) -> CostAssumptions:
-    trading, bars = parts.config.trading, parts.market.bars
+    trading = parts.config.trading
     spreads = parts.run.evaluation.trades.spread_pips
     return CostAssumptions(
-        spread="recorded bid and ask" if bars.spread_recorded else "assumed, see data.spread_source",
+        spread=_spread_sentence(parts),
         mean_entry_spread_pips=float(spreads.mean()) if len(spreads) else None,
         slippage_pips=trading.slippage_pips,
         financing_long_pips_per_day=trading.financing_long_pips_per_day,
@@ -189,6 +189,16 @@ def _costs(parts: Parts) -> CostAssumptions:
         no_entry_minutes_before_week_close=trading.no_entry_minutes_before_week_close,
         flat_minutes_before_week_close=trading.flat_minutes_before_week_close,
     )
+
+
+def _spread_sentence(parts: Parts) -> str:
+    """Where the spread of the simulation comes from."""
+    if parts.market.bars.spread_recorded:
+        return "recorded bid and ask"
+    data = parts.config.data
+    if data.spread_source == "hourly":
+        return "assumed, by the hour of the day"
+    return f"assumed, {data.spread_pips:g} pips a round trip"
 
 
 def _provenance(parts: Parts, elapsed_s: float) -> Provenance:

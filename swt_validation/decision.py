@@ -77,9 +77,12 @@ def _figure(value: float | None, digits: int = 2) -> str:
 def reject_reasons(inputs: DecisionInputs, score: Score) -> list[str]:
     """What alone is enough to refuse a model."""
     reasons = []
-    if inputs.trades < MINIMUM_TRADES:
-        reasons.append(f"Only {inputs.trades} trades were closed; fewer than {MINIMUM_TRADES} prove nothing.")
-    if inputs.expectancy_pips is None or inputs.expectancy_pips <= 0:
+    if not inputs.trades:
+        reasons.append(f"It never traded; fewer than {MINIMUM_TRADES} trades prove nothing.")
+    elif inputs.trades < MINIMUM_TRADES:
+        closed = "trade was" if inputs.trades == 1 else "trades were"
+        reasons.append(f"Only {inputs.trades} {closed} closed; fewer than {MINIMUM_TRADES} prove nothing.")
+    if inputs.trades and (inputs.expectancy_pips is None or inputs.expectancy_pips <= 0):
         reasons.append(
             f"The average trade is {_pips(inputs.expectancy_pips)} after costs: there is no profit."
         )
@@ -138,7 +141,7 @@ def decide(inputs: DecisionInputs, score: Score) -> DecisionResult:
     obstacles = deploy_obstacles(inputs, score)
     if not obstacles:
         reasons = (
-            f"The composite score is {score.total:.1f} ({score.grade}) over {inputs.trades} trades.",
+            f"The composite score is {score.total:.1f} ({score.grade}) over {inputs.trades:,} trades.",
             f"CAR25 at safe-f is {share(inputs.car25)}; the drawdown stays at {inputs.max_drawdown:.1%}.",
             f"Random entries reach this profit with probability {_figure(inputs.p_value, 3)}; the deflated "
             f"Sharpe ratio is {_figure(inputs.deflated_sharpe, 3)}.",
@@ -171,6 +174,7 @@ def _appraisal(inputs: DecisionInputs, score: Score) -> tuple[tuple[str, ...], t
         )
     if inputs.deflated_sharpe is not None and inputs.deflated_sharpe < DEFLATED_SHARPE:
         weaknesses.append("Its Sharpe ratio could be the luckiest of the checkpoints that were tried.")
-    if inputs.trades < DEPLOY_TRADES:
-        weaknesses.append(f"The sample of {inputs.trades} trades is small: every figure has a wide interval.")
+    if 0 < inputs.trades < DEPLOY_TRADES:
+        sample = "one trade" if inputs.trades == 1 else f"{inputs.trades} trades"
+        weaknesses.append(f"The sample of {sample} is small: every figure has a wide interval.")
     return tuple(strengths), tuple(weaknesses)

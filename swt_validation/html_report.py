@@ -36,7 +36,7 @@ from swt_validation.pages.risk import (
     scenario_growth_chart,
     sizing_sentences,
 )
-from swt_validation.pages.summary import SYNTHETIC_NOTE, key_figures, reasons_heading
+from swt_validation.pages.summary import NEVER_TRADED, SYNTHETIC_NOTE, key_figures, reasons_heading
 from swt_validation.pages.trading import TRADE_CHARTS
 from swt_validation.pages.walkforward import walk_chart
 from swt_validation.report import Report
@@ -75,13 +75,15 @@ def write_html(path: Path, data: PageData) -> None:
 def html_report(data: PageData) -> str:
     """The page as text."""
     report = data.report
+    traded = report.trades.trades > 0
+    nothing = [paragraph(NEVER_TRADED, "muted")]
     sections = [
-        ("equity", "Equity", _equity(data)),
-        ("risk", "Risk and growth", _risk(data)),
+        ("equity", "Equity", _equity(data) if traded else nothing),
+        ("risk", "Risk and growth", _risk(data) if traded else nothing),
         ("statistics", "Statistics", _statistics(data)),
-        ("walk-forward", "Walk-forward", _walk_forward(report)),
-        ("calendar", "When it earns", _calendar(data)),
-        ("trades", "Trades", _trades(data)),
+        ("walk-forward", "Walk-forward", _walk_forward(report) if traded else nothing),
+        ("calendar", "When it earns", _calendar(data) if traded else nothing),
+        ("trades", "Trades", _trades(data) if traded else nothing),
         ("assumptions", "Assumptions and provenance", _assumptions(report)),
     ]
     links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in sections)
@@ -328,8 +330,6 @@ def _trades(data: PageData) -> list[str]:
         )
         for number, episode in enumerate(chosen_episodes(data))
     ]
-    if not len(trades):
-        return [paragraph("The agent never traded."), *shown]
     dots = [
         chart(
             f"trade-{number}",

@@ -26,17 +26,20 @@ from swt_validation.pages.walkforward import walk_forward_page
 
 
 def pages(data: PageData) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of each page, drawn one at a time."""
+    """Name and figure of each page, drawn one at a time; without trades there is little to draw."""
     yield "verdict", verdict_page(data)
-    yield "equity", equity_page(data)
-    yield "risk", risk_page(data)
+    traded = data.report.trades.trades > 0
+    if traded:
+        yield "equity", equity_page(data)
+        yield "risk", risk_page(data)
     yield "statistics", statistics_page(data)
-    if data.report.walk_forward:
+    if data.report.walk_forward and traded:
         yield "walk-forward", walk_forward_page(data)
-    yield "calendar", calendar_page(data)
-    yield "distribution", distribution_page(data)
-    yield "price", price_page(data)
-    yield "trades", trade_table_page(data)
+    if traded:
+        yield "calendar", calendar_page(data)
+        yield "distribution", distribution_page(data)
+        yield "price", price_page(data)
+        yield "trades", trade_table_page(data)
     yield "provenance", provenance_page(data)
 
 

@@ -201,7 +201,9 @@ def by_event(trades: TradeColumns, start_s: int, end_s: int) -> list[Bucket]:
         opens, closes = (int(np.datetime64(text, "s").astype(np.int64)) for text in (first, last))
         if start_s <= opens and closes <= end_s:
             inside = (trades.entry_time_s < closes) & (trades.exit_time_s > opens)
-            found.append(_bucket(f"{name} ({date.fromisoformat(first[:10]).year})", trades.pnl_pips[inside]))
+            year = str(date.fromisoformat(first[:10]).year)
+            named = name if year in name else f"{name} ({year})"
+            found.append(_bucket(named, trades.pnl_pips[inside]))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from matplotlib.figure import Figure
@@ -22,12 +23,15 @@ from swt_validation.pages.style import (
 )
 from swt_validation.report import Report
 from swt_validation.tables import limited_by
+from swt_validation.trades import Interval
 from swt_validation.wording import pips, ratio, share
 
 SYNTHETIC_NOTE: Final = (
     "A simulated market: its edge is planted, its growth figures are unreal, and this verdict never moves "
     "real money."
 )
+
+NEVER_TRADED: Final = "The agent never traded, so there is nothing to show here."
 
 
 def verdict_page(data: PageData) -> Figure:
@@ -123,14 +127,14 @@ def key_figures(report: Report) -> list[tuple[str, str, str]]:
         ("Profit after costs", f"{pips(trades.total_pips, 0)} pips", f"{trades.trades:,} trades"),
         (
             "Expectancy a trade",
-            f"{pips(expectancy.value, 2)} pips",
-            f"95 %: {pips(expectancy.low, 2)} … {pips(expectancy.high, 2)}",
+            "–" if expectancy.value is None else f"{pips(expectancy.value, 2)} pips",
+            _within(expectancy, pips),
         ),
         ("SQN", ratio(trades.sqn.value), f"{trades.sqn.label}{reliable}"),
         (
             "Sharpe (daily NAV)",
             ratio(daily.sharpe.value),
-            f"95 %: {ratio(daily.sharpe.low)} … {ratio(daily.sharpe.high)}",
+            _within(daily.sharpe, ratio),
         ),
         ("Profit factor", ratio(trades.profit_factor.value), f"win rate {share(trades.win_rate.value)}"),
         (
@@ -149,6 +153,12 @@ def key_figures(report: Report) -> list[tuple[str, str, str]]:
             "deflated Sharpe –" if inference is None else f"deflated Sharpe {inference.deflated:.3f}",
         ),
     ]
+
+
+def _within(interval: Interval, show: Callable[[float | None, int], str]) -> str:
+    if interval.low is None:
+        return "no interval: too few to resample"
+    return f"95 %: {show(interval.low, 2)} … {show(interval.high, 2)}"
 
 
 def _tiles(figure: Figure, report: Report) -> None:
@@ -171,8 +181,6 @@ def _sentences(figure: Figure, report: Report) -> None:
         y = 0.262
         for sentence in sentences or ["None worth naming."]:
             for line in wrap(sentence, 74):
-                if y < 0.06:
-                    break
                 figure.text(left, y, line, fontsize=8.8, va="center")
                 y -= 0.0225
             y -= 0.006
