@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 _NAME = "Checkpoint: a path, a name in the store, or 'best' or 'newest'."
 
 
+def _print_schema(wanted: bool) -> None:
+    if wanted:
+        from swt_validation.schemas import schema_text
+
+        typer.echo(schema_text("comparison"))
+        raise typer.Exit
+
+
 def compare(
     first: Annotated[str, typer.Argument(help=_NAME)],
     second: Annotated[str, typer.Argument(help=_NAME)],
@@ -51,6 +59,12 @@ def compare(
     profile: Profile = None,
     overrides: Overrides = None,
     as_json: Json = False,
+    _schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", help="Print the JSON schema of --json.", callback=_print_schema, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     """Play two checkpoints on the same held-out weeks and test their difference.
 

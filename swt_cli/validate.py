@@ -28,6 +28,14 @@ Workers = Annotated[int, typer.Option("--workers", min=0, help="Worker processes
 _COLOURS = {"DEPLOY": "green", "TEST": "blue", "IMPROVE": "yellow", "REJECT": "red"}
 
 
+def _print_schema(wanted: bool) -> None:
+    if wanted:
+        from swt_validation.schemas import schema_text
+
+        typer.echo(schema_text("report"))
+        raise typer.Exit
+
+
 def validate(
     checkpoint: Annotated[
         str, typer.Argument(help="Checkpoint: a path, a name in the store, or 'best' or 'newest'.")
@@ -51,8 +59,14 @@ def validate(
     profile: Profile = None,
     overrides: Overrides = None,
     as_json: Json = False,
+    _schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", help="Print the JSON schema of report.json.", callback=_print_schema, is_eager=True
+        ),
+    ] = False,
 ) -> None:
-    """Judge a checkpoint on its own held-out range: verdict, report and PDF.
+    """Judge a checkpoint on its own held-out range: verdict, and a report as JSON, PDF and web page.
 
     Only FULL and COMPREHENSIVE replay whole trading weeks and can say DEPLOY.
 
@@ -119,7 +133,7 @@ def _show(result: Validation) -> None:
         ("Sharpe, Sortino", f"{ratio(figures.sharpe)}, {ratio(figures.sortino)}"),
         ("CAR25 at safe-f", f"{share(figures.car25)} at {ratio(figures.safe_f)}"),
         ("p-value, deflated Sharpe", f"{ratio(figures.p_value, 4)}, {ratio(figures.deflated_sharpe, 4)}"),
-        ("report", str(result.pdf)),
+        ("report", f"{result.pdf}, {result.html.name}"),
     ):
         table.add_row(f"[dim]{name}[/]", escape(value))
     console.print(table)
