@@ -45,13 +45,13 @@ def test_a_run_of_nothing_but_warm_up_is_no_measurement() -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["learning", "train", "selfplay"])
+@pytest.mark.parametrize("name", ["learning", "train", "selfplay", "buffer"])
 def test_each_benchmark_is_listed_and_importable(name: str) -> None:
     assert name in DESCRIPTIONS
     assert name == load_benchmark(name).NAME
 
 
-@pytest.mark.parametrize("name", ["learning", "train", "selfplay"])
+@pytest.mark.parametrize("name", ["learning", "train", "selfplay", "buffer"])
 def test_a_misspelt_setting_is_refused_before_anything_is_measured(name: str) -> None:
     with pytest.raises(ConfigError, match="no benchmark setting 'sesions'"):
         load_benchmark(name).run(BenchmarkOptions(settings={"sesions": "5", "training.actors": "1"}))
@@ -60,3 +60,22 @@ def test_a_misspelt_setting_is_refused_before_anything_is_measured(name: str) ->
 def test_an_unknown_peer_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(ConfigError, match="no peer 'a2c'"):
         load_benchmark("learning").run(BenchmarkOptions(settings={"peers": "ppo,a2c"}))
+
+
+def test_an_unknown_ablation_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(ConfigError, match="no ablation 'search'"):
+        load_benchmark("learning").run(BenchmarkOptions(settings={"ablations": "search"}))
+
+
+def test_filling_a_buffer_is_measured_beside_search() -> None:
+    settings = {
+        "sessions": "16",
+        "data.market_days": "30",
+        "data.session_bars": "60",
+        "model.hidden_dim": "32",
+    }
+    found = load_benchmark("buffer").run(BenchmarkOptions(quick=True, settings=settings))
+    rates = [found[f"{name}_episodes_per_s"] for name in ("random", "guided", "search")]
+    assert all(isinstance(rate, float) and rate > 0 for rate in rates)
+    assert found["ratio_random_to_search"] == rates[0] / rates[2]  # type: ignore[operator]
+    assert found["bytes_per_step"] < 1000  # type: ignore[operator]
