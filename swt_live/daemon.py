@@ -31,7 +31,7 @@ from swt_inference.engine import InferenceEngine
 from swt_live.accounts import broker_settings, require_same_instrument
 from swt_live.alerts import alerts_from
 from swt_live.decider import DecisionPoint
-from swt_live.disk import free_bytes, journal_fault, too_little
+from swt_live.disk import disk_full, free_bytes, journal_fault, too_little
 from swt_live.journal import JOURNAL_FILE, Journal, JournalBroken
 from swt_live.metrics import LiveMetrics
 from swt_live.models import ModelSource
@@ -112,13 +112,30 @@ class LiveDaemon:
         )
 
     def serve(self) -> None:
-        """Run as a managed process until SIGTERM, SIGINT or a limit."""
+        """Run as a managed process until SIGTERM, SIGINT or a limit; a full disk is waited for first."""
+        if disk_full(self.state) is not None:
+            asyncio.run(self._wait_for_disk())
         with (
             self.state.writer(),
             ManagedProcess("live", self.config.process_limits, self.state, SystemClock()) as process,
         ):
             asyncio.run(self.run(process))
             process.raise_for_restart()
+
+    async def _wait_for_disk(self) -> None:
+        """Ending here would be a crash loop that tells nobody: stay, unhealthy, until there is room."""
+        clock = SystemClock()
+        async with AsyncExitStack() as stack:
+            if self.options.health_server:
+                server = HealthServer(self._registry, self.health, port=self.config.live.health_port)
+                stack.enter_context(server)
+            stack.push_async_callback(self._alerts.drain)
+            fault = disk_full(self.state)
+            self._waiting = f"{fault}: nothing is traded"
+            self._alerts.alert("disk_full", f"{fault}; `swt emergency-close` needs no disk")
+            while disk_full(self.state) is not None:
+                await clock.sleep_until(clock.time_s() + _RETRY_S)
+        self._waiting = "starting"
 
     async def run(self, process: ManagedProcess | None = None) -> None:
         """Trade until asked to stop, also while nothing can be traded yet."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
+from swt_core.errors import StateError
+from swt_core.state import StateDirectory, write_bytes
 from swt_live.journal import Journal, JournalBroken
 
 _BYTES_PER_MB = 1_000_000
+_PROBE = ".probe"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def free_bytes(path: Path) -> int | None:
@@ -33,3 +38,14 @@ def journal_fault(path: Path) -> str | None:
         return None if journal.writable() else f"{path} cannot be written"
     finally:
         journal.close()
+
+
+def disk_full(state: StateDirectory) -> str | None:
+    """Why nothing can be written to the state directory, if that is for want of room; else None."""
+    try:
+        write_bytes(state.file(_PROBE), b"room\n")
+    except StateError as error:
+        cause = error.__cause__
+        return error.message if isinstance(cause, OSError) and cause.errno in _FULL else None
+    state.file(_PROBE).unlink(missing_ok=True)
+    return None
