@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swt_core.config import TradingConfig
+from swt_core.errors import DataError
 from swt_core.position import SIDE
 from swt_core.records import MarketState, TradingDecision
 from swt_core.trading_rules import action_mask, entry_allowed, must_be_flat
@@ -48,6 +49,8 @@ def decide(
         DataError: too few bars, or an observation that is not finite.
     """
     rules, last = entry_rules(trading), len(bars) - 1
+    if last < 0:
+        raise DataError("no bars to decide on")
     row = np.array([last], np.int64)
     spread_pips = float(bars.spread_close_pips[last])
     market = MarketState(
