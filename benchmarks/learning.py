@@ -5,8 +5,8 @@ get the same range, observations, reward, wall time and cores. Afterwards all ar
 same held-out sessions, and their weights along the way on some of them for the learning curve.
 Settings: ``market`` (regimes), ``minutes`` (5), ``seeds`` (3), ``sessions`` (500), ``curve_sessions`` (150),
 ``peers`` (ppo,dqn; or none), ``ablations`` (none; or plain: also the plain algorithm), ``base`` (market that
-`shuffled-future` shuffles), ``profile``, ``output`` (directory of the picture), and any ``section.key`` of the
-configuration. See ``docs/benchmarks.md``.
+`shuffled-future` shuffles), ``profile``, ``output`` (directory of the picture), and any ``section.key`` of
+the configuration. See ``docs/benchmarks.md``.
 """
 
 from __future__ import annotations

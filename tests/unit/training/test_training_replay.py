@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from swt_core.config import SWTConfig
+from swt_core.config.loading import load_config
 from swt_training.replay import ReplayBuffer
 from swt_training.session_table import SessionTable
 
@@ -137,6 +138,13 @@ def test_the_configuration_states_the_limits() -> None:
     rules = default.success.rules
     assert (rules.capacity_sessions, rules.trade_pips, rules.history_episodes) == (1000, 5.0, 500)
     assert rules.quantile == 0.8
+
+
+def test_the_original_s_profile_keeps_ten_thousand_steps() -> None:
+    config = load_config(None, "original", {}, []).config
+    buffer = ReplayBuffer.configured(config.training, config.data.session_bars)
+    assert buffer.capacity == 10_000 // 360
+    assert config.training.algorithm == "plain"
 
 
 def test_newer_searches_replace_those_of_the_same_episode_alone() -> None:
