@@ -1,0 +1,243 @@
+"""A run ends at any moment and goes on as if it had not: power cuts, SIGKILL, SIGTERM, a full disk."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swt_core.checkpoints import CheckpointStore
+from swt_core.config import SWTConfig
+from swt_core.errors import StateError
+from swt_core.state import read_json
+from swt_models.export import export_weights
+from swt_training.alarms import ALARMS_FILE, AlarmName, TrainerAlarms
+from swt_training.resume import load_state
+from swt_training.trainer import Trainer
+
+TrainerFactory = Callable[..., Trainer]
+ROUNDS = 3
+
+
+class PowerCut(BaseException):
+    """Nothing catches it, as nothing catches a cut."""
+
+
+def go_on(trainer: Trainer) -> Trainer:
+    """Play up to the last round; after a cut the process may have counted the repeated work already."""
+    while trainer.counters.round < ROUNDS:
+        trainer._round()
+        trainer._save_state()
+        if trainer.counters.round == 2:
+            trainer._select()
+            trainer._publisher.publish(trainer.network, wait=True)
+    return trainer
+
+
+def assert_equal_runs(left: Trainer, right: Trainer) -> None:
+    assert left.counters == right.counters
+    for arrays in (
+        (export_weights(left.network), export_weights(right.network)),
+        (left.replay.arrays(), right.replay.arrays()),
+        (left.watch.arrays(), right.watch.arrays()),
+    ):
+        assert arrays[0].keys() == arrays[1].keys()
+        for name, array in arrays[0].items():
+            np.testing.assert_array_equal(array, arrays[1][name], err_msg=name)
+
+
+def cut_at(write: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power goes at the ``write``-th replacement of a file, before it happens."""
+    replace, count = os.replace, [0]
+
+    def replaced(*names: Path) -> None:
+        count[0] += 1
+        if count[0] == write:
+            raise PowerCut
+        replace(*names)
+
+    monkeypatch.setattr("swt_core.state.os.replace", replaced)
+
+
+# Every few writes in the fast suite; the slow one tries each.
+@pytest.mark.parametrize(
+    "write",
+    [pytest.param(write, marks=() if write in (5, 9, 16) else pytest.mark.slow) for write in range(1, 22)],
+)
+def test_a_power_cut_at_any_write_changes_nothing_in_what_is_learned(
+    small: SWTConfig,
+    trainer_of: TrainerFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: int,
+) -> None:
+    whole = go_on(trainer_of(small, tmp_path / "whole", 100))
+    with monkeypatch.context() as power:
+        cut_at(write, power)
+        with suppress(PowerCut):
+            go_on(trainer_of(small, tmp_path / "cut", 100))
+    after = go_on(trainer_of(small, tmp_path / "cut", 100))
+    assert_equal_runs(whole, after)
+    for ref in CheckpointStore(tmp_path / "cut" / "checkpoints").list():
+        CheckpointStore(tmp_path / "cut" / "checkpoints").load(ref)
+
+
+def test_a_full_disk_raises_an_alarm_that_goes_when_there_is_room_again(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(small, tmp_path, 100)
+    trainer._round()
+
+    def raised() -> set[str]:
+        found = read_json(tmp_path / "training_state" / ALARMS_FILE, TrainerAlarms)
+        return set() if found is None else {alarm.name for alarm in found.alarms}
+
+    def full(*_: object, **__: object) -> None:
+        raise StateError(os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr("swt_training.trainer.save_state", full)
+        trainer._save_state()
+    trainer._round()
+    assert AlarmName.DISK in raised()
+    trainer._save_state()
+    trainer._round()
+    assert AlarmName.DISK not in raised()
+
+
+def test_checkpoints_come_every_so_many_episodes_but_at_most_one_a_minute(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    pace = {"checkpoint_every_episodes": 10, "checkpoint_minimum_seconds": 60.0}
+    training = small.training.model_copy(update=pace)
+    trainer = trainer_of(small.model_copy(update={"training": training}), tmp_path, 100)
+    publisher, clock = trainer._publisher, trainer.clock
+    assert not publisher.due(10)
+    clock.advance(60)
+    assert not publisher.due(9)
+    assert publisher.due(10)
+    trainer._round()
+    trainer._select()
+    publisher.publish(trainer.network, wait=True)
+    clock.advance(59)
+    assert not publisher.due(100)
+    clock.advance(1)
+    assert publisher.due(trainer.counters.episodes + 10)
+
+
+def test_the_defaults_are_ten_episodes_a_minute_and_five_kept() -> None:
+    training = SWTConfig().training
+    assert training.checkpoint_every_episodes == 10
+    assert training.checkpoint_minimum_seconds == 60.0
+    assert training.keep_last_checkpoints == 5
+    assert training.keep_improvement_pips == 0.5
+
+
+def test_the_last_published_episode_is_on_disk_as_text(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    trainer_of(small, tmp_path, 8).run()
+    assert (tmp_path / "training_state" / "last_episode.txt").read_text() == "8\n"
+
+
+def test_nothing_is_deleted_while_the_validators_queue_cannot_be_read(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    training = small.training.model_copy(update={"keep_last_checkpoints": 1})
+    (tmp_path / "validation_state").mkdir()
+    (tmp_path / "validation_state" / "queue.json").write_text("torn")
+    trainer_of(small.model_copy(update={"training": training}), tmp_path, 20).run()
+    assert len(CheckpointStore(tmp_path / "checkpoints").list()) == 5
+
+
+COMMAND = """
+    import json, sys
+    from swt_cli.main import main
+    sys.argv = ["swt", "train", *json.loads(sys.argv[1])]
+    main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_real_process_is_ended_again_and_again_and_learns_the_same(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """One actor, ended after each saved state, against a run nobody touched."""
+    settings = {
+        "data.market": "regimes", "data.market_days": 30, "data.session_bars": 60, "model.hidden_dim": 32,
+        "model.support_bins": 61, "training.actors": 1, "training.sessions_per_step": 3,
+        "training.replayed_sessions_per_step": 1, "training.steps_per_round": 2,
+        "training.episodes_per_actor": 2, "training.unroll_batch": 16, "training.action_value_roots": 8,
+        "training.selection_sessions": 10, "trading.search.simulations": 3,
+        "training.checkpoint_minimum_seconds": 0, "process_limits.maximum_episodes": 200,
+    }  # fmt: skip
+    overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+
+    def run(root: Path) -> subprocess.Popen[bytes]:
+        arguments = json.dumps([*overrides, "--state-dir", str(root), "--health-port", "0"])
+        return subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(COMMAND), arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    assert run(tmp_path / "whole").wait(300) == 0
+    state, ends = tmp_path / "cut" / "training_state", 0
+    for _ in range(20):
+        process = run(tmp_path / "cut")
+        newest = sorted(state.glob("resume_*.json"))[-1:]
+        while process.poll() is None and sorted(state.glob("resume_*.json"))[-1:] == newest:
+            try:
+                process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        if process.poll() is not None:
+            break
+        process.send_signal(number)
+        process.wait(60)
+        ends += 1
+        if ends == 3:
+            break
+    assert ends
+    # What was repeated after a kill was counted twice; the learned state is compared, not the count.
+    overrides[-1] = "process_limits.maximum_episodes=400"
+    process = run(tmp_path / "cut")
+    process.wait(300)
+    whole, cut = (load_rounds(tmp_path / name) for name in ("whole", "cut"))
+    shared = sorted(set(whole) & set(cut))
+    assert shared
+    for key in shared:
+        assert whole[key] == cut[key], key
+
+
+def load_rounds(root: Path) -> dict[tuple[int, str], float]:
+    """What every round measured of learning, by episode; repeated rounds must have measured the same."""
+    found: dict[tuple[int, str], float] = {}
+    for line in (root / "training_state" / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        for name in ("Loss/total", "Loss/expected_pips", "Performance/self_play_pips"):
+            if name in row:
+                key = (row["episode"], name)
+                assert found.setdefault(key, row[name]) == row[name]
+    return found
+
+
+def test_a_saved_state_holds_everything_the_next_start_needs(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    trainer = trainer_of(small, tmp_path, 4)
+    trainer.run()
+    saved = load_state(trainer.state)
+    assert saved is not None
+    assert {name.split("/")[0] for name in saved[1]} == {"weights", "optimizer", "replay", "rolling"}
