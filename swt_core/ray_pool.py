@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -25,8 +27,9 @@ from swt_core.shared_arrays import KEPT, Arrays, SharedArrays
 from swt_core.worker import ONE_THREAD
 
 _Fault = Literal["dead", "hung", "silent", "poisoned"]
-# Ray tells of the death of a machine by itself, but only of its own time.
 _QUIET: Final = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+
+_KNOCK_S: Final = 10.0
 
 _log = get_logger(__name__)
 
@@ -283,14 +286,27 @@ def _ray() -> Any:
 def _connect(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    stop = signal.getsignal(signal.SIGTERM)
+    wanted = address or os.environ.get("RAY_ADDRESS") or "this machine"
     try:
+        _knock(wanted)
         ray.init(address=address, **_QUIET)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise ConfigError(
-            f"the Ray cluster at {address or os.environ.get('RAY_ADDRESS', 'this machine')} does not answer: "
-            f"{_first_line(error)}",
+            f"the Ray cluster at {wanted} does not answer: {_first_line(error)}",
             remedy="start it with `ray start --head`, or set pool.ray_address",
         ) from error
+    finally:
+        # Ray ends its driver at SIGTERM; a daemon stops gracefully.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, stop)
+
+
+def _knock(address: str) -> None:
+    """Ray itself waits for minutes for somebody to answer at ``host:port``."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=_KNOCK_S).close()
 
 
 def _first_line(error: BaseException) -> str:

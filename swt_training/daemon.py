@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
+from swt_core.local_pool import LocalPool
 from swt_core.metrics import Health, HealthServer, metrics_registry
 from swt_core.pool import open_pool
 from swt_core.process import ManagedProcess
@@ -82,9 +83,10 @@ def _trainer(
     on_progress: Callable[[Progress], None] | None,
     parent: Parent | None,
 ) -> Trainer:
-    # Actors start while this process imports torch; the selector waits for its first checkpoint.
+    # Actors start while this process imports torch; selection waits for its first checkpoint, and is always
+    # played here: a cluster without room for it would otherwise end the run.
     actors = open_pool(config.pool, config.training.actors, clock=clock)
-    selector = open_pool(config.pool, 1, clock=clock, at_once=False)
+    selector = LocalPool(1, clock=clock, at_once=False)
     try:
         from swt_training.trainer import Trainer
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from swt_core.errors import ConfigError
 from swt_core.pool import PoolCounts, WorkerError
 from swt_core.ray_pool import RayPool
 from swt_core.shared_arrays import SharedArrays
@@ -116,6 +117,9 @@ def test_a_killed_node_loses_nothing_but_what_ran_on_it(two_nodes: Any, tmp_path
         nodes = {path.name.split("-")[0] for path in tmp_path.iterdir()}
         assert len(nodes) == 2  # one worker on each
         cluster.remove_node(second, allow_graceful=False)
+        while not pool.counts.dead:
+            assert not running.done(), running.exception()
+            threading.Event().wait(0.05)
         (tmp_path / "go").touch()
         assert running.result(timeout=120) == [0, 1, 4, 9, 16, 25]
         assert pool.counts == PoolCounts(done=6, retried=1, dead=1)
@@ -172,3 +176,19 @@ def test_a_cluster_without_room_is_an_error(one_node: None) -> None:
         assert list(full.map(square, range(2))) == [0, 1]
         with RayPool(1, heartbeat_s=0.2, start_s=1.0) as pool, pytest.raises(WorkerError, match="no worker"):
             list(pool.map(square, [1]))
+
+
+def test_a_pool_of_its_own_leaves_signals_alone_and_ends_its_cluster() -> None:
+    ray.shutdown()
+    before = signal.getsignal(signal.SIGTERM)
+    with RayPool(1, heartbeat_s=0.2) as pool:
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert list(pool.map(square, [2])) == [4]
+        pool.close()
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_that_does_not_answer_is_named() -> None:
+    ray.shutdown()
+    with pytest.raises(ConfigError, match=r"the Ray cluster at 127\.0\.0\.1:1 does not answer"):
+        RayPool(1, address="127.0.0.1:1")
