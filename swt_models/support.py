@@ -71,7 +71,9 @@ class Support:
         import torch
 
         atoms = torch.from_numpy(self.atoms()).to(logits.device)
-        expected = torch.softmax(logits.float(), dim=-1) @ atoms
+        # Never in bf16: three digits of a 300-pip scale are no value to compare actions by.
+        with torch.autocast(logits.device.type, enabled=False):
+            expected = torch.softmax(logits.float(), dim=-1) @ atoms
         return inverse_transform(expected) if self.transformed else expected
 
     def _bounds(self) -> tuple[float, float]:

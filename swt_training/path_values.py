@@ -112,7 +112,7 @@ def side_masks(market: Market, first_rows: Int64, steps: int) -> Bool:
 
 @nb.njit(cache=True)
 def path_values_nb(
-    rewards: Float64, policy: Float64, bootstrap: Float64, discount: float, trace: float
+    rewards: Float64, policy: Float64, bootstrap: Float64, discount: float, trace: float, every: int = 1
 ) -> tuple[Float64, Float64]:
     """Values of a policy along recorded bars, for every side and action.
 
@@ -127,6 +127,8 @@ def path_values_nb(
         bootstrap: ``[S, T+1, 3]`` the value network's estimates B.
         discount: γ.
         trace: λ; 1 uses B only after the last bar.
+        every: B is mixed in only at each bar whose index is a multiple of this, with weight 1 − λ^every;
+            elsewhere it is not read.
 
     Returns:
         ``Q [S, T, 3, 4]`` and ``V [S, T+1, 3]``, pips.
@@ -134,16 +136,18 @@ def path_values_nb(
     sessions, steps = rewards.shape[0], rewards.shape[1]
     q = np.zeros(rewards.shape)
     v = np.zeros((sessions, steps + 1, SIDES))
+    mixed = trace**every
     for s in range(sessions):
         v[s, steps] = bootstrap[s, steps]
         for t in range(steps - 1, -1, -1):
+            kept = mixed if (t + 1) % every == 0 else 1.0
             for side in range(SIDES):
                 total = 0.0
                 for action in range(4):
                     if not legal_nb(float(side), action):
                         continue
                     after = next_side_nb(side, action)
-                    future = (1.0 - trace) * bootstrap[s, t + 1, after] + trace * v[s, t + 1, after]
+                    future = (1.0 - kept) * bootstrap[s, t + 1, after] + kept * v[s, t + 1, after]
                     value = rewards[s, t, side, action] + discount * future
                     q[s, t, side, action] = value
                     total += policy[s, t, side, action] * value

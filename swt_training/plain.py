@@ -13,7 +13,8 @@ import torch.nn.functional as nnf
 from numpy.typing import NDArray
 from torch import Tensor
 
-from swt_training.learner import Learner, LossParts, cross_entropy
+from swt_training.learner import Learner, LossParts
+from swt_training.losses import cross_entropy
 from swt_training.plain_batch import PlainBatch
 from swt_training.returns import lambda_returns, n_step_returns
 

@@ -18,7 +18,8 @@ from swt_environments.dataset import Dataset, load_dataset
 from swt_inference.engine import InferenceEngine
 from swt_inference.rollout import RolloutResult, SearchPolicy, play
 from swt_training.batches import session_batch
-from swt_training.learner import Learner, sibling_loss
+from swt_training.learner import Learner
+from swt_training.losses import sibling_loss
 from swt_training.run_setup import fresh_learner
 
 SESSION = 120

@@ -1,0 +1,83 @@
+"""A whole batch seen without gradient, and the bars that then get one.
+
+Path values need the policy at every bar and side, a gradient does not: neighbouring bars look almost
+alike. So everything is surveyed without gradient, and the losses are taken at some bars of each session,
+one drawn from each stretch of equal length: the mean over them is unbiased.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from swt_models.networks import StochasticMuZeroNetwork
+from swt_training.batches import SessionBatch
+from swt_training.path_values import SIDES
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+# Values change slowly from bar to bar: the returns are bootstrapped at every fourth.
+BOOTSTRAP_EVERY_BARS = 4
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the network says of a `SessionBatch` as it is.
+
+    Attributes:
+        policy: ``[S, T+1, 3, 4]`` action probabilities, 0 where illegal.
+        latents, hidden: ``[S, T+1, 3, H]``, without gradient.
+        bootstrap: ``[S, T+1, 3]`` values in pips at every `BOOTSTRAP_EVERY_BARS`-th bar and the last, else 0.
+    """
+
+    policy: Float64
+    latents: Tensor
+    hidden: Tensor
+    bootstrap: Float64
+
+
+def survey(network: StochasticMuZeroNetwork, batch: SessionBatch, bfloat16: bool) -> Survey:
+    """Policy everywhere, values where returns are bootstrapped; leaves the network in training mode."""
+    sessions, bars = batch.masks.shape[:2]
+    network.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        observations = torch.from_numpy(batch.observations.reshape(-1, batch.observations.shape[-1]))
+        latents = network.represent(observations)
+        hidden = network.prediction_hidden(latents)
+        logits = network.policy_logits(hidden).float().view(sessions, bars, SIDES, 4)
+        policy = torch.softmax(logits.masked_fill(~torch.from_numpy(batch.masks), -1e9), dim=-1)
+        hidden = hidden.view(sessions, bars, SIDES, -1)
+        at = np.unique(np.append(np.arange(0, bars, BOOTSTRAP_EVERY_BARS), bars - 1))
+        values = network.support.scalar(network.value_logits(hidden[:, at]))
+    network.train()
+    bootstrap = np.zeros((sessions, bars, SIDES))
+    bootstrap[:, at] = values.numpy()
+    return Survey(
+        policy.numpy().astype(np.float64),
+        latents.view(sessions, bars, SIDES, -1),
+        hidden,
+        bootstrap,
+    )
+
+
+def values_at(
+    network: StochasticMuZeroNetwork, hidden: Tensor, at: tuple[Int64, Int64, Int64], bfloat16: bool
+) -> Float64:
+    """Values in pips of surveyed states at (session, bar, side), in their shape, without gradient."""
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        found: NDArray[np.float32] = network.support.scalar(network.value_logits(hidden[at])).numpy()
+    return found.astype(np.float64)
+
+
+def draw_bars(sessions: int, steps: int, share: float, rng: np.random.Generator) -> Int64:
+    """``[S, B]`` ascending bars of each session, one from each of B equal stretches of its ``steps``."""
+    count = max(1, round(share * steps))
+    edges = np.linspace(0, steps, count + 1).astype(np.int64)
+    widths = np.diff(edges)
+    drawn: Int64 = edges[:-1] + (rng.random((sessions, count)) * widths).astype(np.int64)
+    return drawn
