@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 from swt_cli.main import app
 from swt_core.errors import ConfigError, DataError
 from swt_core.instruments import instrument
+from swt_core.records import TradeResult
 from swt_data.bars import bars_from_mids
+from swt_live.journal import Journal
 from swt_live.practice.server import PracticeServer
 from swt_live.practice.settings import PracticeSettings
+from swt_live.shadow_journal import ShadowDecision, ShadowJournal
 
 RUN = CliRunner()
 
@@ -116,3 +119,30 @@ def test_emergency_close_asks_and_reports_what_the_broker_says() -> None:
         result = RUN.invoke(app, ["emergency-close", "--yes", "--json", *options])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {"flat": True, "closed": [], "errors": []}
+
+
+def shadow_journal(state: Path) -> None:
+    """Three bars on which trader and candidate decided; the candidate's one trade."""
+    journal = Journal(state / "live_state" / "journal.db")
+    shadow = ShadowJournal(journal)
+    for number, (own, other) in enumerate([(0, 0), (0, 1), (None, 3)]):
+        shadow.record_decision(
+            ShadowDecision("c" * 64, 60 * number, other, 0, 0.5, 0.0, "0" * 64, "f" * 64, own, 0, 0.0)
+        )
+    trade = TradeResult(1, 60, 120, 1, 1, 1, 7.5, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, forced=False)
+    shadow.record_trade("c" * 64, trade)
+    journal.close()
+
+
+def test_compare_shows_trader_and_candidate(tmp_path: Path) -> None:
+    assert isinstance(RUN.invoke(app, ["live", "compare", "--state-dir", str(tmp_path)]).exception, DataError)
+    shadow_journal(tmp_path)
+    code, text = live("compare", "--json", state=tmp_path)
+    found = json.loads(text)
+    assert code == 0
+    assert (found["bars"], found["compared"], found["disagreements"]) == (3, 2, 1)
+    assert (found["champion"]["trades"], found["candidate"]["pips"]) == (0, 7.5)
+    code, text = live("compare", "--candidate", "ccc", state=tmp_path)
+    assert code == 0
+    assert "+7.5" in text
+    assert "1 of 2 (50.0%)" in " ".join(text.split())
