@@ -2,7 +2,7 @@
 
 A network is trained by the product's own trainer (or ``checkpoint`` names one), plays held-out sessions
 greedily in float32, and int8 is asked at every one of those decisions. Then int8 plays the same sessions
-itself. Settings: ``minutes`` of training (1.5), ``checkpoint`` (a path), ``sessions`` (24), and any
+itself. Settings: ``minutes`` of training (2), ``checkpoint`` (a path), ``sessions`` (24), and any
 ``section.key`` of the configuration (the market is ``regimes`` unless said).
 """
 
@@ -37,7 +37,7 @@ _BATCHES: Final = (1, 64)
 
 def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     """Measure in this process; pin it to a core and its libraries to a thread for clean ratios."""
-    minutes = options.number("minutes", 0.5 if options.quick else 1.5)
+    minutes = options.number("minutes", 0.5 if options.quick else 2.0)
     sessions = int(options.number("sessions", 8 if options.quick else 24))
     overrides = options.overrides("minutes", "sessions", "checkpoint")
     if sessions < 1 or minutes <= 0:

@@ -8,15 +8,21 @@ import numba as nb
 import numpy as np
 
 from swt_core.config.models import SearchConfig
-from swt_inference.evaluator import Evaluator
+from swt_inference.evaluator import AfterstateEvaluation, Evaluator, StateEvaluation
 from swt_inference.search import gumbel_rules
 from swt_inference.search.base import Bool, Float32, Int32, Int64, LegalRule
+from swt_inference.search.expansion import (
+    Leaves,
+    Moves,
+    allocate_leaves,
+    expand_nb,
+    no_afterstates,
+    no_states,
+)
 from swt_inference.search.selection import chance_nb, puct_nb
 from swt_inference.search.tree import (
     UNVISITED,
-    Int8,
     Tree,
-    add_node_nb,
     add_root_nb,
     allocate_tree,
     backup_nb,
@@ -44,15 +50,6 @@ class Reuse(NamedTuple):
     codes: Int32
     rewards: Float32
     values: Float32
-
-
-class _Leaves(NamedTuple):
-    """Where this simulation's leaves hang; rows of one type are packed at the front."""
-
-    trees: Int32
-    parents: Int32
-    edges: Int32
-    inputs: Float32
 
 
 class Statistics(NamedTuple):
@@ -108,40 +105,58 @@ def run_simulations(
     codes, width = evaluator.codes, evaluator.width
     tree = allocate_tree(batch, simulations + 1, max(actions, codes), width)
     add_root_nb(tree, embeddings, logits, values, masks, rule.root_kinds(masks))
-    afters, states = _allocate_leaves(batch, width), _allocate_leaves(batch, width)
+    afters, states = allocate_leaves(batch, width), allocate_leaves(batch, width)
     statistics = Statistics(*(np.zeros(batch, np.int64) for _ in range(3)))
+    moves = Moves(rule.legal, rule.next_kind)
+    after = no_after = no_afterstates(width, codes)
+    state = no_state = no_states(width, actions)
     for node in range(1, simulations + 1):
-        to_afterstate, to_state = _select_nb(
-            tree, node, actions, codes, choice, reuse, discount, afters, states, statistics
+        to_afterstate, to_state = _expand_and_select_nb(
+            tree,
+            node,
+            actions,
+            codes,
+            choice,
+            reuse,
+            discount,
+            moves,
+            afters,
+            states,
+            statistics,
+            after,
+            state,
         )
+        after, state = no_after, no_state
         if to_afterstate:
             after = evaluator.afterstates(afters.inputs[:to_afterstate], afters.edges[:to_afterstate])
-            _expand_afterstates_nb(
-                tree, node, afters, after.embeddings, after.chance_logits, after.values, rule.next_kind
-            )
         if to_state:
             state = evaluator.states(states.inputs[:to_state], states.edges[:to_state])
-            _expand_states_nb(
-                tree,
-                node,
-                states,
-                state.embeddings,
-                state.rewards,
-                state.policy_logits,
-                state.values,
-                rule.legal,
-                discount,
-            )
+    expand_nb(tree, simulations, discount, moves, afters, states, after, state)
     return tree, statistics
 
 
-def _allocate_leaves(batch: int, width: int) -> _Leaves:
-    return _Leaves(
-        np.empty(batch, np.int32),
-        np.empty(batch, np.int32),
-        np.empty(batch, np.int32),
-        np.empty((batch, width), np.float32),
-    )
+@nb.njit(cache=True)
+def _expand_and_select_nb(
+    tree: Tree,
+    node: int,
+    actions: int,
+    codes: int,
+    choice: Choice,
+    reuse: Reuse,
+    discount: float,
+    moves: Moves,
+    afters: Leaves,
+    states: Leaves,
+    statistics: Statistics,
+    after: AfterstateEvaluation,
+    state: StateEvaluation,
+) -> tuple[int, int]:
+    """One simulation, of which the evaluation comes next: what was evaluated for the last is written first.
+
+    One call and not three: to hand so many arrays over costs as much as a small batch's tree.
+    """
+    expand_nb(tree, node - 1, discount, moves, afters, states, after, state)
+    return _select_nb(tree, node, actions, codes, choice, reuse, discount, afters, states, statistics)
 
 
 @nb.njit(cache=True)
@@ -153,8 +168,8 @@ def _select_nb(
     choice: Choice,
     reuse: Reuse,
     discount: float,
-    afters: _Leaves,
-    states: _Leaves,
+    afters: Leaves,
+    states: Leaves,
     statistics: Statistics,
 ) -> tuple[int, int]:
     """Walk each tree to an unvisited edge; returns how many leaves are afterstates and states.
@@ -219,66 +234,3 @@ def _visit_known_nb(
         tree.visits[b, child] = 0
     tree.visits[b, child] += 1
     backup_nb(tree, b, child, reuse.values[b])
-
-
-@nb.njit(cache=True)
-def _expand_afterstates_nb(
-    tree: Tree,
-    node: int,
-    leaves: _Leaves,
-    embeddings: Float32,
-    chance_logits: Float32,
-    values: Float32,
-    next_kind: Int8,
-) -> None:
-    every_code = np.ones(chance_logits.shape[1], np.bool_)
-    for i in range(values.shape[0]):
-        b, parent, edge = leaves.trees[i], leaves.parents[i], leaves.edges[i]
-        kind = next_kind[tree.kinds[b, parent], edge]
-        add_node_nb(
-            tree,
-            b,
-            node,
-            parent,
-            edge,
-            embeddings[i],
-            values[i],
-            0.0,
-            1.0,
-            kind,
-            chance_logits[i],
-            every_code,
-        )
-        backup_nb(tree, b, node, values[i])
-
-
-@nb.njit(cache=True)
-def _expand_states_nb(
-    tree: Tree,
-    node: int,
-    leaves: _Leaves,
-    embeddings: Float32,
-    rewards: Float32,
-    policy_logits: Float32,
-    values: Float32,
-    legal: Bool,
-    discount: float,
-) -> None:
-    for i in range(values.shape[0]):
-        b, parent, edge = leaves.trees[i], leaves.parents[i], leaves.edges[i]
-        kind = tree.kinds[b, parent]
-        add_node_nb(
-            tree,
-            b,
-            node,
-            parent,
-            edge,
-            embeddings[i],
-            values[i],
-            rewards[i],
-            discount,
-            kind,
-            policy_logits[i],
-            legal[kind],
-        )
-        backup_nb(tree, b, node, values[i])
