@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from swt_core.config import SWTConfig
+from swt_environments.dataset import load_dataset
+from swt_inference.rollout import RandomPolicy, play
+from swt_models.export import Weights, export_weights
+from swt_training.batches import SessionBatch, session_batch
 from swt_training.replay import ReplayBuffer
+from swt_training.run_setup import fresh_learner
 from swt_training.session_table import SessionTable
 from swt_training.success_memory import HISTORY_BEFORE_QUANTILE, SuccessMemory, SuccessRules
 
@@ -115,3 +122,59 @@ def test_what_is_saved_is_what_comes_back() -> None:
     assert other.success.threshold_pips == buffer.success.threshold_pips
     left, right = (b.sample(9, np.random.default_rng(2), 4) for b in (buffer, other))
     np.testing.assert_array_equal(left.first_rows, right.first_rows)
+
+
+def test_values_and_gradients_know_nothing_of_sessions_chosen_by_their_outcome(small: SWTConfig) -> None:
+    training = small.training.model_copy(update={"bfloat16": False, "sessions_per_step": 5})
+    config = small.model_copy(update={"training": training})
+    dataset, steps = load_dataset(config), config.data.session_bars
+    rows = dataset.splits.train.starts[:5]
+    result = play(
+        RandomPolicy(0.2, np.random.default_rng(0)),
+        dataset.market,
+        rows[3:],
+        rows[3:] + steps - 1,
+        record=True,
+    )
+
+    def batch(selected: int) -> SessionBatch:
+        rng = np.random.default_rng(1)
+        drawn = result.trajectories
+        return session_batch(dataset.market, rows[:3], steps, 3, rng, drawn, 0.01, selected)
+
+    def lucky(plain: SessionBatch) -> SessionBatch:
+        rewards, codes = plain.rewards.copy(), plain.codes.copy()
+        rewards[-1] += 50.0 * (rewards[-1] != 0)
+        codes[-1] = 2
+        return replace(plain, rewards=rewards, codes=codes)
+
+    def learned(given: SessionBatch) -> Weights:
+        network, learner = fresh_learner(config, dataset)
+        for _ in range(2):  # heads start at zero: what is below them moves from the second step on
+            learner.step(given, np.random.default_rng(2))
+        return export_weights(network)
+
+    for name, array in learned(batch(1)).items():
+        np.testing.assert_array_equal(array, learned(lucky(batch(1)))[name], err_msg=name)
+    open_weights = learned(lucky(batch(0)))
+    assert any(not np.array_equal(array, open_weights[name]) for name, array in learned(batch(0)).items())
+
+
+def test_what_search_thought_in_them_is_learned(small: SWTConfig) -> None:
+    training = small.training.model_copy(update={"bfloat16": False, "sessions_per_step": 3})
+    config = small.model_copy(update={"training": training})
+    dataset, steps = load_dataset(config), config.data.session_bars
+    rows = dataset.splits.train.starts[:3]
+    table = SessionTable.empty(steps)
+    one = {name: np.zeros((1, *array.shape[1:])) for name, array in table.arrays().items()}
+    one["first_rows"] = rows[2:]
+    found = []
+    for action in (0, 1):
+        one["visit_shares"] = np.zeros((1, steps, 4))
+        one["visit_shares"][..., action] = 1.0
+        drawn = SessionTable.from_arrays(one).trajectories()
+        given = session_batch(dataset.market, rows[:2], steps, 3, np.random.default_rng(0), drawn, 0.01, 1)
+        network, learner = fresh_learner(config, dataset)
+        learner.step(given, np.random.default_rng(0))
+        found.append(export_weights(network)["prediction.heads.outputs.policy.bias"])
+    assert not np.array_equal(found[0], found[1])
