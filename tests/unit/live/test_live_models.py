@@ -211,3 +211,44 @@ def test_a_checkpoint_whose_bytes_changed_is_not_loaded(tmp_path: Path) -> None:
     assert choice is not None
     with pytest.raises(CheckpointError):
         shelf.source().load(choice)
+
+
+@pytest.mark.parametrize(("wanted", "episode"), [("best", 1), ("newest", 3), ("name", 2), ("hash", 2)])
+def test_a_candidate_on_paper_needs_no_verdict_and_is_named(
+    tmp_path: Path, wanted: str, episode: int
+) -> None:
+    shelf = Shelf(tmp_path)
+    refs = {number: shelf.checkpoint(number) for number in (1, 2, 3)}
+    shelf.store.mark_best(refs[1])
+    name = {"name": refs[2].name, "hash": refs[2].sha256[:12]}.get(wanted, wanted)
+    shelf.config = SWTConfig.model_validate({"live": {"shadow_checkpoint": name}})
+    choice, why = shelf.source().candidate()
+    assert choice is not None
+    assert (choice.ref.sha256, why) == (refs[episode].sha256, "")
+    # It may trade on paper only: nothing authorises it, and the trader's own choice does not see it.
+    assert choice.authorised_until_s == float("-inf")
+    assert shelf.source().select(0.0).choice is None
+    held, _ = shelf.source().candidate(refs[1].sha256)
+    assert held is not None
+    assert held.ref.sha256 == refs[1].sha256
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [("best", "names no checkpoint"), ("abc.safetensors", "names no checkpoint"), ("newest", "features")],
+)
+def test_a_candidate_that_is_none_is_refused_in_words(tmp_path: Path, wanted: str, why: str) -> None:
+    shelf = Shelf(tmp_path, shadow_checkpoint=wanted)
+    shelf.checkpoint(1, features="features-0")
+    choice, refusal = shelf.source().candidate()
+    assert choice is None
+    assert why in refusal
+
+
+def test_a_broken_best_is_refused_for_the_candidate(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, shadow_checkpoint="best")
+    shelf.checkpoint(1)
+    (shelf.store.directory / "best.json").write_text("{")
+    choice, refusal = shelf.source().candidate()
+    assert choice is None
+    assert "best.json" in refusal
