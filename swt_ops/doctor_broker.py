@@ -134,7 +134,7 @@ def check_broker(live: LiveConfig, sight: Sight | None) -> Finding:
         return fail("broker", f"refused us: {sight.error}", "check token and account at the broker")
     if sight.error is not None:
         if live.environment == "embedded":
-            remedy = "start it: `swt up`, or `swt practice`"
+            remedy = "start it: `swt practice`, or `swt up --practice-port` with the port of live.broker_url"
             return warn("broker", f"the practice server does not answer at {live.broker_url}", remedy)
         return fail("broker", f"does not answer: {sight.error}", "check the network and the broker's status")
     assert sight.round_trip_ms is not None
