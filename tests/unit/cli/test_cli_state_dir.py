@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from swt_cli.main import app
 
 COMMANDS = (
-    *("train", "validate", "validator", "practice", "up", "status"),
+    *("train", "buffer stats", "validate", "validator", "practice", "up", "status"),
     *("live run", "live start", "live stop", "live status", "live emergency-stop", "live replay"),
 )
 
