@@ -162,10 +162,10 @@ def _page(comparison: Comparison) -> Figure:
         y -= 0.028
     draw(figure.add_axes((0.045, 0.655, 0.91, 0.125)), difference_table(comparison))
     draw(figure.add_axes((0.045, 0.54, 0.91, 0.09)), results_table(comparison))
-    left = figure.add_axes((0.07, 0.30, 0.40, 0.18))
+    left = figure.add_axes((0.07, 0.325, 0.40, 0.165))
     course_chart(left, comparison)
     left.set_title("Cumulative profit (pips)")
-    right = figure.add_axes((0.555, 0.30, 0.40, 0.18))
+    right = figure.add_axes((0.555, 0.325, 0.40, 0.165))
     gap_chart(right, comparison)
     right.set_title("First minus second (pips; dashed: the mean)")
     draw(figure.add_axes((0.045, 0.075, 0.50, 0.175)), facts_table(comparison), size=6.6)

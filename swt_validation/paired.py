@@ -150,8 +150,12 @@ def paired_differences(
     observed = values[0] - values[1]
     samples = np.full((0, len(STATISTICS)), np.nan)
     if count >= MINIMUM_WEEKS:
-        weeks = draw_weeks(count, block or block_of(count), runs, rng)
+        length = block or block_of(count)
+        weeks = draw_weeks(count, length, runs, rng)
         samples = first.statistics(weeks) - second.statistics(weeks)
+        # A bootstrap of k blocks spreads too little by (k − 1)/k, as a variance with ddof=0 does.
+        blocks = max(count / length, 2.0)
+        samples = observed + (samples - observed) * (blocks / (blocks - 1)) ** 0.5
     return {
         name: _difference(values[0, place], values[1, place], observed[place], samples[:, place])
         for place, name in enumerate(STATISTICS)
