@@ -100,8 +100,7 @@ def _chunks(seeds: range, workers: int, plant: str, minutes: int) -> Iterator[li
     if workers <= 1:
         yield from (_days(chunk, plant, minutes) for chunk in chunks)
         return
-    # A worker is replaced now and then: nothing of a thousand dead traders is kept.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=20) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(_days, chunk, plant, minutes) for chunk in chunks]
         for future in futures:
             yield future.result()

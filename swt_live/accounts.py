@@ -25,7 +25,7 @@ def broker_settings(live: LiveConfig, environ: Mapping[str, str]) -> BrokerSetti
     """
     if live.environment == "embedded":
         token = broker_token(environ, embedded=True)
-        # Our own server keeps its limit in market seconds; held back by the wall clock, lock-step would crawl.
+        # Our own server limits in market seconds; held back by the wall clock, lock-step would crawl.
         return BrokerSettings(
             live.broker_url, live.broker_url, token, live.account_id, requests_per_second=math.inf
         )

@@ -27,7 +27,7 @@ class PracticeSettings:
             ``conversion_cost`` below it, losses above.
         long_rate, short_rate: yearly financing rates, positive is earned.
         liquidity_units: depth of the book at the best price.
-        requests_per_second: None: 120 when free-running, no limit in lock-step.
+        requests_per_second: None: 120 in a market second when free-running, no limit in lock-step.
     """
 
     token: str = field(repr=False)
@@ -65,7 +65,9 @@ class PracticeSettings:
     def resolved_rate_limit(self) -> float | None:
         if self.requests_per_second is not None:
             return self.requests_per_second
-        return None if self.mode == "lockstep" else 120.0
+        if self.mode == "lockstep":
+            return None
+        return 120.0 * (self.speed if self.mode == "accelerated" else 1.0)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from swt_core.calendar import is_open
+from swt_live.journal import Journal
 from swt_live.journal_records import IntentKind, IntentState
 from swt_live.simulation.bad_day import BadDay
 
@@ -46,46 +49,74 @@ class Violations:
         return sum(asdict(self).values())
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What is known when a day is over.
+
+    Attributes:
+        log: the broker's transactions.
+        posted: client ids of the orders that left the trader, or arrived at the broker.
+        book_units, broker_units: what the trader thinks is held, and what is.
+        recovered: whether the trader ended alive and reconciled.
+    """
+
+    log: Sequence[Mapping[str, Any]]
+    journal: Journal
+    posted: Sequence[str]
+    entries_while_stopped: int
+    oversize: int
+    book_units: int
+    broker_units: int
+    recovered: bool
+
+
 def violations(day: BadDay) -> Violations:
-    """Compare the broker's log, the journal and what was seen on the wire."""
-    journal, trader, record = day.journal, day.trader, day.record
-    assert journal is not None
-    assert trader is not None
-    log = day.server.exchange.account.log.entries
-    fills = {int(item["id"]): item for item in log if item["type"] == "ORDER_FILL"}
-    own = {number for number, item in fills.items() if "clientOrderID" in item}
-    booked = {fill.transaction_id: fill for fill in journal.fills()}
-    intents = {intent.client_id: intent for intent in journal.intents()}
-    bars = Counter(i.bar_time_s for i in intents.values() if i.kind is IntentKind.ENTRY and i.bar_time_s)
-    settled = {
-        item["clientOrderID"]: item
-        for item in log
-        if item["type"] == "ORDER_FILL" and "clientOrderID" in item
-    }
-    recovered = trader.reconciled and not record.failures
-    drifts = [audit for audit in journal.audits() if audit[1].startswith("drift")]
-    return Violations(
-        duplicate_orders=sum(n - 1 for n in Counter(record.posted).values())
-        + sum(n - 1 for n in bars.values()),
-        lost_intents=len(set(record.posted) - intents.keys())
-        + sum(intent.state is IntentState.OPEN for intent in intents.values())
-        + sum(
-            client_id in intents and intents[client_id].state is not IntentState.FILLED
-            for client_id in settled
+    """The verdict on a simulated day."""
+    assert day.journal is not None
+    assert day.trader is not None
+    account = day.server.exchange.account
+    return judge(
+        Evidence(
+            log=account.log.entries,
+            journal=day.journal,
+            posted=day.record.posted,
+            entries_while_stopped=len(day.record.entries_while_stopped),
+            oversize=_oversize(day, _answered(day)),
+            book_units=day.trader.book.units,
+            broker_units=account.units,
+            recovered=day.trader.reconciled and not day.record.failures,
         )
-        + len(own - booked.keys()),
-        position_drift=int(trader.book.units != day.server.exchange.account.units)
-        + len(drifts)
-        + sum(
-            fill.units != int(float(fills[number]["units"])) if number in fills else 1
-            for number, fill in booked.items()
-        ),
-        oversize_positions=_oversize(day, _answered(day)),
-        trades_while_stopped=len(record.entries_while_stopped),
+    )
+
+
+def judge(evidence: Evidence) -> Violations:
+    """Compare the broker's log, the journal and what was seen on the wire."""
+    fills = {int(item["id"]): item for item in evidence.log if item["type"] == "ORDER_FILL"}
+    own = {number: item["clientOrderID"] for number, item in fills.items() if "clientOrderID" in item}
+    booked = {fill.transaction_id: fill for fill in evidence.journal.fills()}
+    intents = {intent.client_id: intent for intent in evidence.journal.intents()}
+    filled = [intents[client_id] for client_id in set(own.values()) if client_id in intents]
+    bars = Counter(i.bar_time_s for i in intents.values() if i.kind is IntentKind.ENTRY and i.bar_time_s)
+    drifts = [audit for audit in evidence.journal.audits() if audit[1].startswith("drift")]
+    misbooked = [
+        number
+        for number, fill in booked.items()
+        if number not in fills or fill.units != int(float(fills[number]["units"]))
+    ]
+    return Violations(
+        duplicate_orders=sum(n - 1 for n in Counter(evidence.posted).values())
+        + sum(n - 1 for n in bars.values()),
+        lost_intents=len({*evidence.posted, *own.values()} - intents.keys())
+        + sum(intent.state is IntentState.OPEN for intent in intents.values())
+        + sum(intent.state is not IntentState.FILLED for intent in filled)
+        + len(own.keys() - booked.keys()),
+        position_drift=int(evidence.book_units != evidence.broker_units) + len(drifts) + len(misbooked),
+        oversize_positions=evidence.oversize,
+        trades_while_stopped=evidence.entries_while_stopped,
         undetected_foreign_trades=sum(
-            number not in booked or booked[number].own for number in fills.keys() - own
+            number not in booked or booked[number].own for number in fills.keys() - own.keys()
         ),
-        not_recovered=int(not recovered),
+        not_recovered=int(not evidence.recovered),
     )
 
 
