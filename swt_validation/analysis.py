@@ -194,7 +194,9 @@ def bandy_figures(nav: DailyNav, pnl: Float64, curves: int, seeds: NDArray[np.ui
     )
 
 
-def analyse(run: AgentRun, market: Market, config: SWTConfig, plan: LevelPlan) -> Analysis:
+def analyse(
+    run: AgentRun, market: Market, config: SWTConfig, plan: LevelPlan, *, compare: bool = True
+) -> Analysis:
     """All statistics of a run that need no further decision of the agent.
 
     Args:
@@ -202,6 +204,7 @@ def analyse(run: AgentRun, market: Market, config: SWTConfig, plan: LevelPlan) -
         market: the market it traded in.
         config: for the validation section's seed, permutations and traded fraction.
         plan: for the number of curves.
+        compare: whether to play the baselines; no rule of the decision looks at them.
     """
     settings, evaluation = config.validation, run.evaluation
     root = np.random.SeedSequence(settings.seed)
@@ -221,7 +224,7 @@ def analyse(run: AgentRun, market: Market, config: SWTConfig, plan: LevelPlan) -
         seed=int(seeds[3]),
     )
     rows = [baseline_row("agent", evaluation, rng), _random_row(permutation, evaluation)]
-    for name, rule in RULES.items():
+    for name, rule in RULES.items() if compare else ():
         played = play_rule(market, rule(market), run.first_rows, run.last_rows, evaluation.mode)
         rows.append(baseline_row(name, played, rng))
     rows.append(

@@ -21,19 +21,24 @@ from swt_core.state import read_json, write_bytes, write_json
 from swt_core.verdict import VERDICT_FILE, Verdict, judged_config_hash
 from swt_data.bars import Bars
 from swt_data.quality import check_quality
-from swt_data.sessions import build_session_index
 from swt_environments.dataset import load_bars
-from swt_features.processor import LOOKBACK
 from swt_validation.analysis import AgentRun, analyse, baseline_row, sharpe_inference, significance
 from swt_validation.assembly import Parts, assemble
 from swt_validation.evaluation import Evaluation, TradeColumns
-from swt_validation.held_out import Episodes, HeldOut, held_out, held_out_elsewhere, require_trained_on
+from swt_validation.held_out import (
+    Episodes,
+    HeldOut,
+    held_out,
+    held_out_elsewhere,
+    require_trained_on,
+    training_weeks,
+)
 from swt_validation.ledger import Trial, append_trial, read_ledger, trial_matrix
 from swt_validation.levels import LEVELS, Deadline, Level, LevelPlan, plan
 from swt_validation.nav import daily_nav, weekly_returns
 from swt_validation.page_data import PageData
 from swt_validation.performance import DAYS_PER_YEAR, sharpe
-from swt_validation.players import CheckpointPlayer, Player, Setting
+from swt_validation.players import CheckpointPlayer, Player, Setting, played_whole
 from swt_validation.report import HTML_FILE, PDF_FILE, REPORT_FILE, Report, WalkForward
 from swt_validation.sensitivity import sensitivity
 from swt_validation.walk_forward import ROLLING_WEEKS, walk_forward
@@ -149,6 +154,7 @@ def validate_checkpoint(
     Raises:
         CheckpointError: the checkpoint cannot be loaded or belongs to other features.
         DataError: the test range is not held out, or the bars do not cover it.
+        OutOfTime: the time limit came before one share of the episodes was finished.
     """
     say = progress or _silent
     place = f"{level}_{source.bars.sha256[:12]}" if elsewhere else level
@@ -221,7 +227,7 @@ def _evaluate(
             remedy="hold out a longer range, or use level STANDARD, which judges by sessions",
         )
     say(f"playing {len(episodes)} {steps.mode}")
-    run = player.play(setting, episodes)
+    run = _played(player, setting, episodes, deadline)
     market = setting.market()
     say("resampling and testing")
     analysis = analyse(run, market, config, steps)
@@ -229,17 +235,18 @@ def _evaluate(
     trials = trial_matrix(read_ledger(state), trial)
     luck = significance(analysis.permutation, sharpe_inference(analysis.nav, trials), trials, rng)
     compared, rows = None, []
-    if steps.compare_sessions and len(sessions) and deadline.allows("sessions and sensitivity"):
+    if steps.compare_sessions and len(sessions):
         subset = sessions.thinned(steps.sensitivity_sessions, rng)
         say(f"comparing with {len(subset)} sessions")
-        reference = player.play(setting, subset)
-        compared = baseline_row(f"agent, {len(subset)} sessions", reference.evaluation, rng)
-        say("changing assumptions")
-        rows = sensitivity(player, setting, subset, reference, rng, deadline)
+        reference = played_whole(player, setting, subset, deadline, "sessions and sensitivity")
+        if reference is not None:
+            compared = baseline_row(f"agent, {len(subset)} sessions", reference.evaluation, rng)
+            say("changing assumptions")
+            rows = sensitivity(player, setting, subset, reference, rng, deadline)
     walks = []
-    if steps.walk_forward and deadline.allows("walk-forward"):
+    if steps.walk_forward:
         say("walking forward")
-        walks = _walks(run.evaluation, checkpoint, source, config, player)
+        walks = _walks(run.evaluation, checkpoint, source, config, player, deadline)
     parts = Parts(
         checkpoint,
         config,
@@ -259,6 +266,16 @@ def _evaluate(
         return PageData(report, run, market, analysis.permutation.random_pips, config.validation.seed)
 
     return parts, trial, pages_of
+
+
+def _played(player: Player, setting: Setting, episodes: Episodes, deadline: Deadline) -> AgentRun:
+    """The run that is judged; what time did not allow is missing, and then nothing can be deployed."""
+    run = player.play(setting, episodes, deadline)
+    if len(run.first_rows) < len(episodes):
+        deadline.missing.append(
+            f"{len(episodes) - len(run.first_rows)} of {len(episodes)} {episodes.mode} of the test range"
+        )
+    return run
 
 
 def _shifted(episodes: Episodes, low_row: int) -> Episodes:
@@ -292,22 +309,19 @@ def _walks(
     source: MarketSource,
     config: SWTConfig,
     player: Player,
+    deadline: Deadline,
 ) -> list[WalkForward]:
     """Both schemes; the training range is read for this purpose alone."""
-    data = checkpoint.metadata.data
-    low, high = (int(r) for r in np.searchsorted(source.bars.time_s, [data.train_start_s, data.train_end_s]))
-    bars = source.bars.rows(slice(low, high))
-    if len(bars) <= LOOKBACK:  # bars of another time hold nothing of the training range
+    known = training_weeks(source.bars, checkpoint.metadata.data, config.data, _IN_SAMPLE_WEEKS)
+    if known is None:
         return []
-    index = build_session_index(bars, check_quality(bars), config.data.session_bars, LOOKBACK)
-    weeks = index.weeks[-_IN_SAMPLE_WEEKS:]
-    if not len(weeks):
+    bars, episodes = known
+    run = played_whole(player, Setting(bars, config), episodes, deadline, "walk-forward")
+    if run is None:
         return []
-    episodes = Episodes("weeks", weeks[:, 0].copy(), weeks[:, 1] - 2)
-    in_sample = player.play(Setting(bars, config), episodes).evaluation
     found = (
-        walk_forward(out_of_sample, in_sample, "rolling"),
-        walk_forward(out_of_sample, in_sample, "anchored"),
+        walk_forward(out_of_sample, run.evaluation, "rolling"),
+        walk_forward(out_of_sample, run.evaluation, "anchored"),
     )
     return [walk for walk in found if walk is not None]
 

@@ -12,7 +12,7 @@ from swt_core.clock import iso_utc
 from swt_core.config import DataConfig
 from swt_core.errors import DataError
 from swt_data.bars import Bars
-from swt_data.quality import QualityReport
+from swt_data.quality import QualityReport, check_quality
 from swt_data.sessions import build_session_index
 from swt_features.processor import LOOKBACK
 from swt_validation.evaluation import EpisodeMode
@@ -35,12 +35,15 @@ class Episodes:
     def __len__(self) -> int:
         return len(self.first_rows)
 
+    def select(self, which: Int64) -> Episodes:
+        """Those at the given places, in that order."""
+        return Episodes(self.mode, self.first_rows[which], self.last_rows[which])
+
     def thinned(self, count: int | None, rng: np.random.Generator) -> Episodes:
         """At most ``count`` of them, drawn without replacement, in order of time."""
         if count is None or count >= len(self):
             return self
-        chosen = np.sort(rng.choice(len(self), count, replace=False))
-        return Episodes(self.mode, self.first_rows[chosen], self.last_rows[chosen])
+        return self.select(np.sort(rng.choice(len(self), count, replace=False)))
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,21 @@ def held_out_elsewhere(
         weeks=Episodes("weeks", index.weeks[:, 0].copy(), index.weeks[:, 1] - 2),
         sessions=Episodes("sessions", starts, starts + config.session_bars - 1),
     )
+
+
+def training_weeks(
+    bars: Bars, data: CheckpointData, config: DataConfig, count: int
+) -> tuple[Bars, Episodes] | None:
+    """The last ``count`` whole weeks of the training range, with its bars: for in-sample figures alone.
+
+    None where the bars hold no whole week of it (bars of another time).
+    """
+    low, high = (int(row) for row in np.searchsorted(bars.time_s, [data.train_start_s, data.train_end_s]))
+    inside = bars.rows(slice(low, high))
+    if len(inside) <= LOOKBACK:
+        return None
+    weeks = build_session_index(inside, check_quality(inside), config.session_bars, LOOKBACK).weeks[-count:]
+    return (inside, Episodes("weeks", weeks[:, 0].copy(), weeks[:, 1] - 2)) if len(weeks) else None
 
 
 def _require_pair(bars: Bars, data: CheckpointData) -> None:

@@ -73,9 +73,18 @@ class Deadline:
         """Seconds since the start."""
         return self._clock.monotonic_s() - self._start_s
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the limit, at least 0."""
+        return max(0.0, self._limit_s - self.elapsed_s)
+
+    def over(self) -> bool:
+        """Whether time is up; asked at every step of what can be left unfinished."""
+        return self.elapsed_s >= self._limit_s
+
     def allows(self, part: str) -> bool:
         """Whether there is time left for ``part``; if not, it is noted as missing."""
-        if self.elapsed_s < self._limit_s:
+        if not self.over():
             return True
         self.missing.append(part)
         return False

@@ -14,7 +14,7 @@ from swt_environments.market import Market
 from swt_validation.analysis import AgentRun
 from swt_validation.held_out import Episodes
 from swt_validation.levels import Deadline
-from swt_validation.players import Player, Setting
+from swt_validation.players import Player, Setting, played_whole
 from swt_validation.report import SensitivityRow
 
 Float64 = NDArray[np.float64]
@@ -111,7 +111,7 @@ def sensitivity(
         episodes: what ``reference`` was played on.
         reference: the agent under the unchanged assumptions.
         rng: of the price noise.
-        deadline: later variants are left out when time is up.
+        deadline: variants that are not whole when time is up are left out.
     """
     pnl = reference.evaluation.trades.pnl_pips
     total = float(pnl.sum())
@@ -121,7 +121,7 @@ def sensitivity(
         _row("every fill one bar late", one_bar_late(reference, setting.market()), total),
     ]
     for name, variant in _variants(setting, rng):
-        if not deadline.allows(f"sensitivity: {name}"):
-            break
-        rows.append(_row(name, player.play(variant, episodes).evaluation.trades.pnl_pips, total))
+        run = played_whole(player, variant, episodes, deadline, f"sensitivity: {name}")
+        if run is not None:
+            rows.append(_row(name, run.evaluation.trades.pnl_pips, total))
     return rows

@@ -1,6 +1,6 @@
 """Walk-forward of a frozen model: pieces of the test range against the range it was trained on.
 
-The model is not retrained between folds (that is a command of its own), so 'in-sample' is always
+The model is not retrained between folds (`swt_validation.retrain` does that), so 'in-sample' is always
 training data: all of it (anchored) or its most recent half year (rolling). Efficiency is annualised
 out-of-sample over annualised in-sample profit (Pardo 2008), undefined where in-sample is not positive.
 """
@@ -52,6 +52,26 @@ def walk_forward(out_of_sample: Evaluation, in_sample: Evaluation, scheme: Schem
         folds=folds,
         efficiency=efficiency,
         t_statistic=t_statistic(test.returns),
+        profitable_share=profitable,
+        robustness=_robustness(folds, efficiency, profitable),
+    )
+
+
+def stitched(scheme: Scheme, folds: list[Fold], week_returns: Float64) -> WalkForward:
+    """Folds that each had a model of their own, their out-of-sample weeks one after the other.
+
+    Efficiency is the folds' annualised out-of-sample profit over their in-sample profit, both as means over
+    folds (of weeks, for the former); undefined where that in-sample mean is not positive.
+    """
+    outside = float(np.average([fold.annual_pips for fold in folds], weights=[fold.weeks for fold in folds]))
+    inside = float(np.mean([fold.in_sample_annual_pips for fold in folds]))
+    efficiency = outside / inside if inside > 0 else None
+    profitable = float(np.mean([fold.total_pips > 0 for fold in folds]))
+    return WalkForward(
+        scheme=scheme,
+        folds=folds,
+        efficiency=efficiency,
+        t_statistic=t_statistic(week_returns),
         profitable_share=profitable,
         robustness=_robustness(folds, efficiency, profitable),
     )

@@ -270,21 +270,55 @@ def test_appended_bars_do_not_move_the_test_range() -> None:
     assert longer.time_s[held.weeks.last_rows[-1] + 1] < SPLITS.test.end_s - 7 * 86_400
 
 
+class Slow:
+    """Plays what the filter plays; each run takes an hour and, past the limit, only a part is whole."""
+
+    def __init__(self, clock: ManualClock, part: slice = slice(None)) -> None:
+        self.clock, self.player, self.part = clock, filter_player(), part
+
+    def play(self, setting: Any, episodes: Any, deadline: Any = None) -> Any:
+        del deadline
+        self.clock.advance(3600)
+        return self.player.play(setting, episodes.select(np.arange(len(episodes))[self.part]))
+
+
 def test_a_time_limit_leaves_a_partial_report_that_never_deploys(tmp_path: Path) -> None:
-    class Slow:
-        def __init__(self, clock: ManualClock) -> None:
-            self.clock, self.player = clock, filter_player()
-
-        def play(self, setting: Any, episodes: Any) -> Any:
-            self.clock.advance(3600)
-            return self.player.play(setting, episodes)
-
     clock = ManualClock(1_700_000_000.0)
-    found = validate(tmp_path, Slow(clock), clock=clock)  # type: ignore[arg-type]
+    found = validate(tmp_path, Slow(clock), "COMPREHENSIVE", clock=clock)  # type: ignore[arg-type]
     assert not found.report.complete
-    assert found.report.missing
+    assert found.report.missing == ["sessions and sensitivity", "walk-forward"]
     assert found.verdict.decision is Decision.TEST
     assert any("time limit" in reason for reason in found.verdict.reasons)
+
+
+def test_weeks_that_time_did_not_allow_are_missing(tmp_path: Path) -> None:
+    clock = ManualClock(1_700_000_000.0)
+    found = validate(tmp_path, Slow(clock, slice(1, None)), clock=clock)  # type: ignore[arg-type]
+    total = len(SPLITS.test.weeks)
+    assert found.report.episodes == total - 1
+    assert found.report.missing[0] == f"1 of {total} weeks of the test range"
+    assert found.verdict.decision is not Decision.DEPLOY
+
+
+def test_variants_that_were_not_whole_in_time_are_missing(tmp_path: Path) -> None:
+    class Tired(Slow):
+        """Whole for weeks and reference, then in parts."""
+
+        runs = 0
+
+        def play(self, setting: Any, episodes: Any, deadline: Any = None) -> Any:
+            self.runs += 1
+            found = filter_player().play(setting, episodes)
+            if self.runs <= 3:
+                return found
+            self.clock.advance(3600)
+            return filter_player().play(setting, episodes.select(np.arange(2)))
+
+    clock = ManualClock(1_700_000_000.0)
+    found = validate(tmp_path, Tired(clock), clock=clock)  # type: ignore[arg-type]
+    assert [row.name for row in found.report.sensitivity][-1] == "spread +50%"
+    assert len(found.report.missing) == 3
+    assert all(part.startswith("sensitivity: ") for part in found.report.missing)
 
 
 def test_comprehensive_walks_forward(tmp_path: Path) -> None:
