@@ -1,236 +1,266 @@
 """Does the gate work? Agents without an edge must not be deployed, agents with a known edge should be.
 
 Each agent is judged on one year of synthetic weeks, in a ledger of its own, by the very functions that
-judge a checkpoint. The market is a martingale. Agents without an edge trade it free of costs, where their
-expectation is exactly zero (any spread would only make them easier to tell): random policies, rules that
-were the best of 100 by SQN on other weeks, and rules tuned on other weeks. Agents with an edge pay 4 pips
-and foresee the sign of a trade's move with a given probability; their true CAR25 comes from ten years.
+judge a checkpoint (`benchmarks.gate_agents` says who they are). Three kinds have no edge: random
+policies, rules that were the best of 100 by SQN on other weeks, and networks trained on other weeks. A
+fourth, counted apart, is the hardest: the best of 100 rules *on the very weeks it is judged on*, its 99
+rivals in the ledger; there nothing but the deflated Sharpe ratio stands between luck and money.
 
-``true_deploy`` counts selective agents, who trade a few times a day. A thin edge taken very often can have
-the same CAR25 at a profit factor below 1.5: the rules ask for 1.5 (a wider spread would eat such an edge),
-so those agents are reported apart, as ``deploy_thin``.
+True figures of an edge (CAR25, profit factor) come from ten years. ``true_deploy`` is over all agents
+whose true CAR25 is at least 30 %. Some of those trade a thin edge very often: their true profit factor is
+below the 1.5 that the rules ask for, so the gate is right to stop them; the share among those who meet
+the rules in truth, and among those who do not, stand beside it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.gate_agents import (
+    YEAR_DAYS,
+    Edge,
+    TrainedTrader,
+    World,
+    best_of,
+    draw_signal,
+    foresight,
+    make_world,
+    move_scores,
+    random_rule,
+    wanted_positions,
+)
 from benchmarks.registry import BenchmarkOptions, BenchmarkValue
 from swt_core.config import SWTConfig
-from swt_core.instruments import instrument
-from swt_core.statistics import sqn
+from swt_core.local_pool import LocalPool
+from swt_core.pool import SerialPool
+from swt_core.statistics import trade_statistics
 from swt_core.verdict import Decision
-from swt_data.quality import check_quality
-from swt_data.sessions import build_session_index
-from swt_data.synthetic import synthetic_bars
-from swt_environments.market import Market
-from swt_environments.reference import SignalRule
-from swt_features.processor import FeatureProcessor
 from swt_validation.analysis import AgentRun, analyse, sharpe_inference, significance
 from swt_validation.assembly import judge, score_of
-from swt_validation.baselines import play_rule
+from swt_validation.decision import DEPLOY_TRADES, MINIMUM_PROFIT_FACTOR, MINIMUM_WIN_RATE
 from swt_validation.evaluation import Evaluation
-from swt_validation.held_out import Episodes
 from swt_validation.ledger import TrialMatrix
 from swt_validation.levels import plan
 from swt_validation.nav import daily_nav, weekly_returns
+from swt_validation.performance import DAYS_PER_YEAR, sharpe
 from swt_validation.safe_f import risk_normalise
+from swt_validation.sharpe_inference import effective_trials
 
 NAME = "gate"
-YEAR_DAYS = 265
 TRUTH_DAYS = 10 * 261
 DEPLOYABLE_CAR25 = 0.30
-WINDOWS = (5, 10, 20, 40, 60, 120, 240, 480)
+# Agents judged on one market before the next is made.
+BLOCK = 20
+# The same, where each agent plays 100 rules on it.
+SEARCHED_BLOCK = 5
+KINDS = ("random", "best_of_100", "trained")
+EDGES = (
+    *(Edge(p, 120, pause) for pause in (480, 1000) for p in (0.62, 0.66, 0.70, 0.74, 0.78)),
+    Edge(0.66, 60, 60),
+    Edge(0.68, 60, 60),
+    Edge(0.64, 120, 120),
+)
 
 
 @dataclass(frozen=True)
-class Edge:
-    """Probability of foreseeing the sign of a move; mean bars in a trade and between trades."""
+class _Block:
+    """Agents that share a market: ``count`` of them from number ``first`` on; or one edge's truth."""
 
-    probability: float
-    hold: int
-    pause: int
-
-    @property
-    def name(self) -> str:
-        return f"p{self.probability:.2f}_hold{self.hold}_pause{self.pause}"
-
-
-SELECTIVE = tuple(Edge(p, 120, pause) for pause in (480, 1000) for p in (0.62, 0.66, 0.70, 0.74, 0.78))
-THIN = (Edge(0.66, 60, 60), Edge(0.68, 60, 60), Edge(0.64, 120, 120))
-
-Bool = NDArray[np.bool_]
+    kind: str
+    first: int
+    count: int
+    seed: int
+    config: SWTConfig
 
 
 @dataclass(frozen=True)
-class _World:
-    """A market and its whole weeks."""
+class _Found:
+    """A group of agents, or an edge, and whether each was deployed; or an edge's true figures."""
 
-    market: Market
-    weeks: Episodes
-
-    def play(self, rule: SignalRule) -> Evaluation:
-        return play_rule(self.market, rule, self.weeks.first_rows, self.weeks.last_rows, "weeks")
-
-
-def _world(days: int, seed: int, spread_pips: float, config: SWTConfig) -> _World:
-    bars = synthetic_bars("martingale", days, seed, instrument("GBP_JPY"), spread_pips)
-    index = build_session_index(bars, check_quality(bars))
-    market = Market(bars, FeatureProcessor(config.features, bars.instrument), config.trading)
-    return _World(market, Episodes("weeks", index.weeks[:, 0].copy(), index.weeks[:, 1] - 2))
+    name: str
+    deployed: bool = False
+    car25: float | None = None
+    profit_factor: float | None = None
 
 
-def deployed(world: _World, rule: SignalRule, config: SWTConfig) -> bool:
-    """Whether the gate lets this agent through."""
-    evaluation = world.play(rule)
+def hopeless(evaluation: Evaluation) -> bool:
+    """Whether the trades alone already rule out DEPLOY: then nothing else need be computed."""
+    found = trade_statistics(evaluation.trades.pnl_pips)
+    return (
+        found.trades < DEPLOY_TRADES
+        or (found.expectancy_pips or 0.0) <= 0
+        or (found.profit_factor or 0.0) < MINIMUM_PROFIT_FACTOR
+        or (found.win_rate or 0.0) < MINIMUM_WIN_RATE
+    )
+
+
+def verdict(
+    world: World, evaluation: Evaluation, config: SWTConfig, rivals: Sequence[Evaluation] = ()
+) -> Decision:
+    """What the gate says of an agent, whose ledger holds ``rivals`` too."""
     run = AgentRun(evaluation, world.weeks.first_rows, world.weeks.last_rows, {})
-    analysis = analyse(run, world.market, config, plan("FULL", config.validation))
-    trials = TrialMatrix(weekly_returns(evaluation).returns[None, :], np.zeros(0), 1, 1)
+    analysis = analyse(run, world.market, config, plan("FULL", config.validation), compare=False)
+    weekly = np.array([weekly_returns(each).returns for each in (evaluation, *rivals)])
+    ratios = [sharpe(daily_nav(each).returns) for each in rivals and (evaluation, *rivals)]
+    trials = TrialMatrix(
+        weekly,
+        np.array([ratio / DAYS_PER_YEAR**0.5 for ratio in ratios if ratio is not None]),
+        len(weekly),
+        max(1, effective_trials(weekly)),
+    )
     luck = significance(
         analysis.permutation, sharpe_inference(analysis.nav, trials), trials, np.random.default_rng(0)
     )
     score = score_of(analysis, config.validation.initial_risk_pips)
-    return judge(analysis, luck, score, "FULL").decision is Decision.DEPLOY
+    return judge(analysis, luck, score, "FULL").decision
 
 
-def _random_rule(size: int, rng: np.random.Generator) -> SignalRule:
-    """Enters, leaves and chooses sides at random, at rates of its own."""
-    enter, leave = 1 / rng.uniform(5, 300), 1 / rng.uniform(10, 300)
-    entries, side = rng.random(size) < enter, rng.random(size) < rng.uniform(0.2, 0.8)
-    out = rng.random(size) < leave
-    return SignalRule(entries & side, entries & ~side, out, out)
+def _deployed(world: World, evaluation: Evaluation, config: SWTConfig) -> bool:
+    return not hopeless(evaluation) and verdict(world, evaluation, config) is Decision.DEPLOY
 
 
-@dataclass(frozen=True)
-class _Signal:
-    """A rule by its parameters, so that it can be carried from one market to another."""
-
-    window: int
-    threshold: float
-    direction: int
-
-    def rule(self, scores: dict[int, NDArray[np.float64]]) -> SignalRule:
-        score = self.direction * scores[self.window]
-        return SignalRule(score > self.threshold, score < -self.threshold, score < 0, score > 0)
-
-
-def _scores(market: Market) -> dict[int, NDArray[np.float64]]:
-    """Moves of several lengths, in their own standard deviations."""
-    close = market.bars.close_hp / market.bars.instrument.half_points_per_pip
-    found = {}
-    for window in WINDOWS:
-        move = np.zeros(len(close))
-        move[window:] = close[window:] - close[:-window]
-        found[window] = move / max(float(move.std()), 1e-9)
+def _without_edge(block: _Block) -> list[_Found]:
+    """Random, best of 100 and trained in turn, on a market of their own after practising on another."""
+    rng = np.random.default_rng(block.seed)
+    practice = make_world(YEAR_DAYS, block.seed, 0.0, block.config)
+    world = make_world(YEAR_DAYS, block.seed + 1, 0.0, block.config)
+    kinds = [KINDS[number % len(KINDS)] for number in range(block.first, block.first + block.count)]
+    practised, scores = move_scores(practice.market), move_scores(world.market)
+    traders = [TrainedTrader(practice, rng) for _ in range(kinds.count("trained"))]
+    wanted = iter(zip(traders, wanted_positions(traders, world), strict=True))
+    found = []
+    for kind in kinds:
+        if kind == "random":
+            rule = random_rule(len(world.market.bars), rng)
+        elif kind == "best_of_100":
+            rule = best_of(100, practice, practised, rng).rule(scores)
+        else:
+            trader, positions = next(wanted)
+            rule = trader.rule(positions, rng)
+        found.append(_Found(kind, _deployed(world, world.play(rule), block.config)))
     return found
 
 
-def _draw_signal(rng: np.random.Generator) -> _Signal:
-    return _Signal(int(rng.choice(WINDOWS)), float(rng.uniform(0.2, 2.5)), int(rng.choice([-1, 1])))
+def _searched(block: _Block) -> list[_Found]:
+    """The best of 100 rules on the very weeks it is judged on, in a ledger that knows all 100."""
+    rng = np.random.default_rng(block.seed)
+    world = make_world(YEAR_DAYS, block.seed, 0.0, block.config)
+    scores = move_scores(world.market)
+    found = []
+    for _ in range(block.count):
+        tried = [world.play(draw_signal(rng).rule(scores)) for _ in range(100)]
+        best = max(tried, key=lambda each: trade_statistics(each.trades.pnl_pips).sqn.value or -np.inf)
+        rivals = [each for each in tried if each is not best]
+        deploys = not hopeless(best) and verdict(world, best, block.config, rivals) is Decision.DEPLOY
+        found.append(_Found("searched", deploys))
+    return found
 
 
-def _quality(evaluation: Evaluation) -> float:
-    return sqn(evaluation.trades.pnl_pips).value or -np.inf
+def _with_edge(block: _Block) -> list[_Found]:
+    world = make_world(YEAR_DAYS, block.seed, 4.0, block.config)
+    rng = np.random.default_rng(block.seed)
+    found = []
+    for number in range(block.first, block.first + block.count):
+        edge = EDGES[number % len(EDGES)]
+        evaluation = world.play(foresight(world.market, edge, rng))
+        found.append(_Found(edge.name, _deployed(world, evaluation, block.config)))
+    return found
 
 
-def _total(evaluation: Evaluation) -> float:
-    return float(evaluation.trades.pnl_pips.sum())
+def _truth(block: _Block) -> list[_Found]:
+    """CAR25 and profit factor of an edge from ten years of its trading."""
+    edge = EDGES[block.first]
+    world = make_world(TRUTH_DAYS, block.seed, 4.0, block.config)
+    evaluation = world.play(foresight(world.market, edge, np.random.default_rng(block.seed)))
+    returns = daily_nav(evaluation).returns
+    car25 = risk_normalise(returns, runs=10_000, block=1, seeds=(block.seed, block.seed + 1)).car25
+    factor = trade_statistics(evaluation.trades.pnl_pips).profit_factor
+    return [_Found(edge.name, car25=car25, profit_factor=factor)]
 
 
-def _best_of(
-    count: int, practice: _World, rng: np.random.Generator, value: Callable[[Evaluation], float]
-) -> _Signal:
-    """The best of ``count`` rules on a random quarter of the practice weeks."""
-    scores = _scores(practice.market)
-    chosen = practice.weeks.thinned(len(practice.weeks) // 4, rng)
-    world = replace(practice, weeks=chosen)
-    signals = [_draw_signal(rng) for _ in range(count)]
-    return max(signals, key=lambda signal: value(world.play(signal.rule(scores))))
+_WORK = {"without_edge": _without_edge, "searched": _searched, "with_edge": _with_edge, "truth": _truth}
 
 
-def _foresight(market: Market, edge: Edge, rng: np.random.Generator) -> SignalRule:
-    """Enters and leaves at random times, on the right side of the move in between with its probability."""
-    size = len(market.bars)
-    out, entries = rng.random(size) < 1 / edge.hold, rng.random(size) < 1 / edge.pause
-    exits = np.flatnonzero(out)
-    following = exits[np.minimum(np.searchsorted(exits, np.arange(size), side="right"), len(exits) - 1)]
-    fill = np.minimum(following + 1, size - 1)
-    rises = market.bars.open_hp[fill] > market.bars.close_hp
-    right = rng.random(size) < edge.probability
-    up = rises == right
-    return SignalRule(entries & up, entries & ~up, out, out)
+def _play_block(block: _Block) -> list[_Found]:
+    return _WORK[block.kind](block)
 
 
-def _no_edge(count: int, config: SWTConfig, seeds: Iterator[int]) -> Iterator[tuple[str, bool]]:
-    """Agents without an edge, in turn: random, best of 100, tuned; a new market every 20 agents."""
-    practice = _world(YEAR_DAYS, next(seeds), 0.0, config)
-    scores: dict[int, NDArray[np.float64]] = {}
-    for number in range(count):
-        if number % 20 == 0:
-            world = _world(YEAR_DAYS, next(seeds), 0.0, config)
-            scores = _scores(world.market)
-        rng = np.random.default_rng(next(seeds))
-        kind = ("random", "best_of_100", "tuned")[number % 3]
-        if kind == "random":
-            rule = _random_rule(len(world.market.bars), rng)
-        else:
-            found = _best_of(100, practice, rng, _quality if kind == "best_of_100" else _total)
-            rule = found.rule(scores)
-        yield kind, deployed(world, rule, config)
+def _blocks(kind: str, total: int, size: int, config: SWTConfig, seed: int) -> list[_Block]:
+    firsts = range(0, total, size)
+    seeds = np.random.SeedSequence([seed, list(_WORK).index(kind)]).generate_state(len(firsts)).tolist()
+    return [
+        _Block(kind, first, min(size, total - first), int(s), config)
+        for first, s in zip(firsts, seeds, strict=True)
+    ]
 
 
 def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
-    """Judge many agents; settings ``no_edge`` and ``edge`` are their numbers (1,000 and 500).
+    """Judge many agents; settings ``no_edge``, ``edge`` and ``searched`` are their numbers, ``workers``.
 
     Returns:
-        ``false_deploy`` and ``true_deploy`` rates, by kind too.
+        ``false_deploy`` and ``true_deploy`` rates, by kind too, with their numbers.
     """
-    config = SWTConfig.model_validate({"validation": {"permutations": 199 if options.quick else 1000}})
-    without = int(options.number("no_edge", 60 if options.quick else 1000))
-    with_edge = int(options.number("edge", 40 if options.quick else 500))
-    seeds = iter(
-        int(s) for s in np.random.SeedSequence(options.seed).generate_state(8 * (without + with_edge))
-    )
+    options.overrides("no_edge", "edge", "searched", "workers")
+    quick = options.quick
+    config = SWTConfig.model_validate({"validation": {"permutations": 199 if quick else 1000}})
+    without = int(options.number("no_edge", 60 if quick else 1000))
+    with_edge = int(options.number("edge", 40 if quick else 500))
+    searched = int(options.number("searched", 5 if quick else 50))
+    workers = int(options.number("workers", 2))
+    blocks = [
+        *_blocks("truth", len(EDGES), 1, config, options.seed),
+        *_blocks("without_edge", without, BLOCK, config, options.seed),
+        *_blocks("with_edge", with_edge, BLOCK, config, options.seed),
+        *_blocks("searched", searched, SEARCHED_BLOCK, config, options.seed),
+    ]
     started = time.perf_counter()
-    outcomes = list(_no_edge(without, config, seeds))
-    edges = (*SELECTIVE, *THIN)
-    truth = {edge: _true_car25(edge, config, next(seeds)) for edge in edges}
-    passed: dict[Edge, list[bool]] = {edge: [] for edge in edges}
-    for number in range(with_edge):
-        if number % 20 == 0:
-            world = _world(YEAR_DAYS, next(seeds), 4.0, config)
-        edge = edges[number % len(edges)]
-        rule = _foresight(world.market, edge, np.random.default_rng(next(seeds)))
-        passed[edge].append(deployed(world, rule, config))
-    deserving, thin = (
-        [ok for edge in group if truth[edge] >= DEPLOYABLE_CAR25 for ok in passed[edge]]
-        for group in (SELECTIVE, THIN)
-    )
-    result: dict[str, BenchmarkValue] = {
-        "false_deploy": float(np.mean([ok for _, ok in outcomes])),
-        "true_deploy": float(np.mean(deserving)) if deserving else None,
-        "deploy_thin": float(np.mean(thin)) if thin else None,
-        "agents_without_edge": without,
-        "agents_with_edge": with_edge,
-        "agents_with_true_car25_above_30_percent": len(deserving),
-        "seconds": time.perf_counter() - started,
-    }
-    for kind in ("random", "best_of_100", "tuned"):
-        result[f"false_deploy_{kind}"] = float(np.mean([ok for name, ok in outcomes if name == kind]))
-    for edge, found in passed.items():
-        result[f"true_car25_{edge.name}"] = truth[edge]
-        result[f"deploy_{edge.name}"] = float(np.mean(found)) if found else None
+    pool = LocalPool(workers) if workers > 1 else SerialPool()
+    try:
+        results = list(zip(blocks, pool.map(_play_block, blocks), strict=True))
+    finally:
+        pool.close()
+    result = _summary(results)
+    result["seconds"] = time.perf_counter() - started
     return result
 
 
-def _true_car25(edge: Edge, config: SWTConfig, seed: int) -> float:
-    """CAR25 of an edge from ten years of its trading."""
-    world = _world(TRUTH_DAYS, seed, 4.0, config)
-    rule = _foresight(world.market, edge, np.random.default_rng(seed))
-    returns = daily_nav(world.play(rule)).returns
-    return risk_normalise(returns, runs=10_000, block=1, seeds=(seed, seed + 1)).car25
+def _summary(results: Sequence[tuple[_Block, list[_Found]]]) -> dict[str, BenchmarkValue]:
+    def of(kind: str) -> list[_Found]:
+        return [found for block, group in results if block.kind == kind for found in group]
+
+    without, judged = of("without_edge"), of("with_edge")
+    truth = {found.name: found for found in of("truth")}
+    deserving = [f for f in judged if (truth[f.name].car25 or 0.0) >= DEPLOYABLE_CAR25]
+    by_rule: dict[bool, list[_Found]] = {True: [], False: []}
+    for found in deserving:
+        meets = (truth[found.name].profit_factor or 0.0) >= MINIMUM_PROFIT_FACTOR
+        by_rule[meets].append(found)
+    result: dict[str, BenchmarkValue] = {
+        "false_deploy": _share(without),
+        "true_deploy": _share(deserving),
+        "true_deploy_profit_factor_from_1_5": _share(by_rule[True]),
+        "true_deploy_profit_factor_below_1_5": _share(by_rule[False]),
+        "false_deploy_searched": _share(of("searched")),
+        "agents_without_edge": len(without),
+        "agents_without_edge_deployed": sum(found.deployed for found in without),
+        "agents_with_edge": len(judged),
+        "agents_with_true_car25_above_30_percent": len(deserving),
+        "agents_searched": len(of("searched")),
+    }
+    for kind, count in Counter(found.name for found in without).items():
+        result[f"false_deploy_{kind}"] = _share([f for f in without if f.name == kind])
+        result[f"agents_{kind}"] = count
+    for name, true in truth.items():
+        result[f"true_car25_{name}"] = true.car25
+        result[f"true_profit_factor_{name}"] = true.profit_factor
+        result[f"deploy_{name}"] = _share([f for f in judged if f.name == name])
+    return result
+
+
+def _share(group: Sequence[_Found]) -> float | None:
+    return float(np.mean([found.deployed for found in group])) if group else None
