@@ -28,6 +28,7 @@ from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_features.processor import LOOKBACK, FeatureProcessor
 from swt_inference.engine import InferenceEngine
+from swt_inference.library import EngineLibrary
 from swt_live.accounts import broker_settings, require_same_instrument
 from swt_live.alerts import alerts_from
 from swt_live.decider import DecisionPoint
@@ -108,7 +109,7 @@ class LiveDaemon:
             CheckpointStore(directories.checkpoints),
             directories.validation_state,
             self.features.version,
-            self.options.load_engine or self._load_engine,
+            self.options.load_engine or EngineLibrary(self._load_engine).engine,
         )
 
     def serve(self) -> None:
@@ -296,7 +297,7 @@ class LiveDaemon:
 
         return stop
 
-    def _load_engine(self, ref: CheckpointRef) -> Engine:
+    def _load_engine(self, ref: CheckpointRef) -> InferenceEngine:
         return InferenceEngine.from_checkpoint(
             ref,
             self.config.trading.search,
