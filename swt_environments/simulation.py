@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba as nb
 import numpy as np
@@ -112,10 +113,6 @@ class BatchSimulation:
         self.batch = len(self.first_rows)
         lengths = self.last_rows - self.first_rows + 1
         self._offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-        every_row = np.concatenate(
-            [np.arange(a, b + 1) for a, b in zip(self.first_rows, self.last_rows, strict=True)]
-        )
-        self._market_rows = market.market_rows(every_row)
         self.rows = self.first_rows.copy()
         self.active = np.ones(self.batch, np.bool_)
         self.positions = flat_positions(self.batch)
@@ -124,6 +121,12 @@ class BatchSimulation:
         self._rewards = np.zeros(self.batch)
         self._entry_rows = np.zeros(self.batch, np.int64)
         self._trades: list[EpisodeTrade] = []
+
+    @cached_property
+    def _market_rows(self) -> Float32:
+        """The market part of every decision row; rules that look at prices alone never need it."""
+        spans = zip(self.first_rows, self.last_rows, strict=True)
+        return self.market.market_rows(np.concatenate([np.arange(a, b + 1) for a, b in spans]))
 
     def market_features(self) -> Float32:
         """``[B, M]`` the market part of the observation now."""

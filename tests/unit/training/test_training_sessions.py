@@ -84,6 +84,20 @@ def test_initial_sessions_trade_both_ways_and_carry_no_policy(dataset: Dataset, 
     assert np.isfinite(table.expectancy_pips).any()
 
 
+@pytest.mark.parametrize("kind", ["random", "guided"])
+def test_initial_sessions_compute_no_features(
+    dataset: Dataset, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scattering every window would take five times as long as everything else."""
+
+    def refuse(_: object) -> None:
+        raise AssertionError("features were computed")
+
+    monkeypatch.setattr(dataset.market, "market_rows", refuse)
+    rows = dataset.splits.train.starts[:4]
+    assert len(play_initial(dataset.market, rows, STEPS, kind, np.random.default_rng(0))) == 4  # type: ignore[arg-type]
+
+
 def test_guided_sessions_hold_longer_than_random_ones_turn(dataset: Dataset) -> None:
     rows = dataset.splits.train.starts[:60]
     result = play(GuidedPolicy(np.random.default_rng(0)), dataset.market, rows, rows + STEPS - 1)
