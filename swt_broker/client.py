@@ -20,6 +20,7 @@ from swt_broker.answers import check_read, is_definite_refusal, json_object, rej
 from swt_broker.in_flight import InFlight
 from swt_broker.observer import RequestSeen, seen
 from swt_broker.orders import market_order_body
+from swt_broker.queries import candle_query
 from swt_broker.rate_limit import RateLimit
 from swt_broker.records import (
     JSON,
@@ -37,7 +38,6 @@ from swt_broker.records import (
     Transaction,
 )
 from swt_broker.streams import EventStream
-from swt_broker.times import format_time
 from swt_core.errors import OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
@@ -139,14 +139,7 @@ class OandaClient:
 
         ``price``: any of the letters M, B, A. The last candle may be incomplete (``complete`` False).
         """
-        params = {"granularity": granularity, "price": price}
-        if count is not None:
-            params["count"] = str(count)
-        if from_s is not None:
-            params["from"] = format_time(from_s)
-            params["includeFirst"] = str(include_first)
-        if to_s is not None:
-            params["to"] = format_time(to_s)
+        params = candle_query(granularity, price, count, from_s, to_s, include_first)
 
         def decode(body: JSON) -> tuple[Candle, ...]:
             return tuple(decoding.decode_candle(item, instrument, granularity) for item in body["candles"])
