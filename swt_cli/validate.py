@@ -22,6 +22,8 @@ from swt_cli.options import (
 )
 
 if TYPE_CHECKING:
+    from swt_core.config import SWTConfig
+    from swt_core.workspace import Workspace
     from swt_validation.checkpoint_validation import Validation
 
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: 85 % of the cores.")]
@@ -55,6 +57,20 @@ def validate(
             "--elsewhere", help="Judge it on all bars of this file, of another time than training's."
         ),
     ] = None,
+    retrain: Annotated[
+        bool,
+        typer.Option(
+            "--walk-forward-retrain",
+            help="Train a model for each fold and play it on the weeks that follow: hours, resumable.",
+        ),
+    ] = False,
+    folds: Annotated[int, typer.Option("--folds", min=1, help="Folds of the retrained walk-forward.")] = 4,
+    fold_weeks: Annotated[int, typer.Option("--fold-weeks", min=1, help="Weeks that a fold is played.")] = 4,
+    train_weeks: Annotated[
+        int, typer.Option("--train-weeks", min=2, help="Weeks before a fold that it trains on (rolling).")
+    ] = 52,
+    anchored: Annotated[bool, typer.Option("--anchored", help="Train on all weeks before a fold.")] = False,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Training of a fold.")] = 60.0,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
@@ -71,7 +87,8 @@ def validate(
     Only FULL and COMPREHENSIVE replay whole trading weeks and can say DEPLOY.
 
     Examples: swt validate; swt validate best --level FULL; swt validate newest --level QUICK --json;
-    swt validate best --level FULL --pool ray; swt validate best --level FULL --elsewhere GBPJPY_2016.parquet
+    swt validate best --level FULL --pool ray; swt validate best --level FULL --elsewhere GBPJPY_2016.parquet;
+    swt validate --walk-forward-retrain --folds 6 --minutes 120
     """
     from swt_core.clock import SystemClock
     from swt_core.json_text import to_json
@@ -83,6 +100,14 @@ def validate(
 
     console = Console(stderr=True)
     depth = parse_level(level)
+    if retrain:
+        options = [*(["--config-dir", str(config_dir)] if config_dir else [])]
+        options += ["--profile", profile] if profile else []
+        options += [word for text in overrides or [] for word in ("--set", text)]
+        config = configuration(config_dir, profile, [*(overrides or []), *pool_override(pool_kind)]).config
+        shape = (folds, fold_weeks, train_weeks)
+        _retrain(config, Workspace(state_dir), options, shape, anchored, minutes, workers, as_json)
+        return
     more = [] if elsewhere is None else [f"data.bars_file={elsewhere}"]
     config = configuration(config_dir, profile, [*(overrides or []), *more, *pool_override(pool_kind)]).config
     workspace = Workspace(state_dir)
@@ -110,6 +135,70 @@ def validate(
         typer.echo(to_json(result.verdict, indent=2))
     else:
         _show(result)
+
+
+def _retrain(
+    config: SWTConfig,
+    workspace: Workspace,
+    options: list[str],
+    shape: tuple[int, int, int],
+    anchored: bool,
+    minutes: float,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Walk forward with a training for each fold; folds that are done are kept."""
+    import sys
+
+    from swt_core.clock import SystemClock
+    from swt_core.pool import open_pool
+    from swt_core.state import StateDirectory
+    from swt_validation.checkpoint_validation import load_source
+    from swt_validation.retrain import RESULT_FILE, plan_folds, train_by_command, walk_forward_retrained
+    from swt_validation.walk_forward import Scheme
+    from swt_validation.wording import pips, ratio, share
+
+    scheme: Scheme = "anchored" if anchored else "rolling"
+    bars = load_source(config).bars
+    plans = plan_folds(bars, config, scheme, *shape)
+    directory = workspace.root / "walk_forward" / scheme
+    console = Console(stderr=True)
+    pool = open_pool(config.pool, workers)
+    try:
+        with console.status("walking forward") as status, StateDirectory(directory).writer():
+            found = walk_forward_retrained(
+                bars=bars,
+                config=config,
+                scheme=scheme,
+                plans=plans,
+                directory=directory,
+                train=train_by_command([sys.executable, "-m", "swt_cli.main", "train", *options], minutes),
+                pool=pool,
+                clock=SystemClock(),
+                progress=status.update,
+            )
+    finally:
+        pool.close()
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    table = Table("fold", "weeks", "trades", "pips", "a year", "in-sample a year", "efficiency", box=None)
+    for number, fold in enumerate(found.folds, 1):
+        table.add_row(
+            str(number),
+            str(fold.weeks),
+            str(fold.trades),
+            pips(fold.total_pips, 0),
+            pips(fold.annual_pips, 0),
+            pips(fold.in_sample_annual_pips, 0),
+            share(fold.efficiency, 0),
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"efficiency {share(found.efficiency, 0)}, t-statistic {ratio(found.t_statistic)}, "
+        f"robustness {found.robustness:.0f} of 100; {directory / RESULT_FILE}"
+    )
 
 
 def _show(result: Validation) -> None:
