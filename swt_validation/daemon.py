@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from threading import Event, Lock, Thread
+from typing import Protocol, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -18,6 +19,7 @@ from swt_core.pool import WorkerPool
 from swt_core.process import ManagedProcess
 from swt_core.protected import QUEUE_FILE, ValidationQueue
 from swt_core.state import StateDirectory
+from swt_core.verdict import VERDICT_FILE
 from swt_validation.checkpoint_validation import MarketSource, Progress, Validation, validate_checkpoint
 from swt_validation.ledger import read_ledger
 from swt_validation.levels import LEVELS, Level
@@ -51,6 +53,9 @@ class ValidatorMetrics:
             "swt_validator_unreadable", "Looks at checkpoints/ that met broken files", registry=registry
         )
         self.queue = Gauge("swt_validator_queue", "Checkpoints waiting", registry=registry)
+        self.queue_age_s = Gauge(
+            "swt_validator_queue_age_seconds", "Age of the oldest checkpoint that waits", registry=registry
+        )
         self.age_s = Gauge(
             "swt_validator_last_verdict_time_seconds", "When the last verdict was reached", registry=registry
         )
@@ -99,11 +104,18 @@ class Validator:
         self.status = "starting"
 
     def history(self) -> History:
-        """From the ledger, so that a restart judges nothing twice."""
+        """From the ledger, so that a restart judges nothing twice.
+
+        A trial whose verdict is not there (killed in between, or judged on other bars) was not judged.
+        """
         # Comparisons by hand are trials too, but no verdicts.
         trials = [trial for trial in read_ledger(self._state.path) if trial.level in LEVELS]
         judged = {
-            (trial.checkpoint_sha256, level) for trial in trials for level in LEVELS if trial.level == level
+            (trial.checkpoint_sha256, level)
+            for trial in trials
+            for level in LEVELS
+            if trial.level == level
+            and (self._state.path / trial.checkpoint_sha256 / level / VERDICT_FILE).exists()
         }
         last_s = trials[-1].created_s if trials else None
         episode, expectancy = None, None
@@ -129,6 +141,8 @@ class Validator:
             return None
         queue = waiting(checkpoints, best, history, self._config)
         self._metrics.queue.set(len(queue))
+        ages_s = [self._clock.time_s() - entry.checkpoint.metadata.created_s for entry in queue]
+        self._metrics.queue_age_s.set(max(ages_s, default=0.0))
         chosen = due(checkpoints, best, history, self._config, self._clock.time_s())
         if chosen is None:
             self._write_queue(None, queue)
@@ -222,12 +236,40 @@ def judge_with(
 
 def run(validator: Validator, process: ManagedProcess, poll_s: float) -> None:
     """Look until asked to stop; the process's heartbeat says what it is doing."""
-    validator.on_status = process.beat
-    while process.should_run():
-        result = validator.look()
-        process.beat(validator.status)
-        if result is None:
-            process.stop_event.wait(poll_s)
+    with _Pulse(process) as pulse:
+        validator.on_status = pulse.beat
+        while process.should_run():
+            result = validator.look()
+            pulse.beat(validator.status)
+            if result is None:
+                process.stop_event.wait(poll_s)
     if process.limit_lasts:
         process.idle_at_limit()
     process.raise_for_restart()
+
+
+class _Pulse:
+    """Keeps heartbeat and limits alive from a thread: one stage of a validation may take minutes."""
+
+    def __init__(self, process: ManagedProcess) -> None:
+        self._process = process
+        self._lock, self._done = Lock(), Event()
+        self._thread = Thread(target=self._keep_alive, name="heartbeat", daemon=True)
+
+    def beat(self, status: str) -> None:
+        """Say what the daemon does."""
+        with self._lock:
+            self._process.beat(status)
+
+    def _keep_alive(self) -> None:
+        while not self._done.wait(self._process.heartbeat_seconds):
+            with self._lock:
+                self._process.keep_alive()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()

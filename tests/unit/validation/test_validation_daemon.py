@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from swt_core.clock import ManualClock
 from swt_core.config import SWTConfig, ValidationConfig
 from swt_core.errors import CorruptCheckpointError, DataError
 from swt_core.protected import QUEUE_FILE, ValidationQueue, protected_by_validation
-from swt_core.state import StateDirectory, read_json
-from swt_validation.daemon import Validator, ValidatorMetrics
+from swt_core.state import StateDirectory, read_json, write_bytes
+from swt_validation.daemon import Validator, ValidatorMetrics, _Pulse
 from swt_validation.ledger import Trial, append_trial
 from swt_validation.triggers import History, due, waiting
 
@@ -116,6 +117,7 @@ class FakeJudge:
         self.asked: list[tuple[int, str]] = []
         self.error: Exception | None = None
         self.queue_while_running: ValidationQueue | None = None
+        self.writes_verdict = True
 
     def __call__(self, checkpoint: CheckpointRef, level: Any, progress: Any) -> Any:
         self.asked.append((checkpoint.metadata.episode, level))
@@ -141,6 +143,9 @@ class FakeJudge:
                 created_s=self.clock.time_s(),
             ),
         )
+
+        if self.writes_verdict:
+            write_bytes(self.state / checkpoint.sha256 / level / "verdict.json", b"{}")
 
         class Result:
             class verdict:
@@ -272,3 +277,61 @@ def test_status_is_told_while_it_works(world: World) -> None:
     world.validator.look()
     assert any("playing" in status for status in told)
     assert replace(ref(1), sha256="x").sha256 == "x"
+
+
+def test_a_trial_without_a_verdict_is_judged_again(world: World) -> None:
+    """It was killed between ledger and verdict, or judged by hand on other bars."""
+    world.save(10, best=True)
+    world.judge.writes_verdict = False
+    world.validator.look()
+    world.judge.writes_verdict = True
+    world.validator = world.start()
+    assert world.look_later() is not None
+    assert world.look_later() is None
+    assert world.judge.asked == [(10, "FULL")] * 2
+
+
+def test_a_half_written_checkpoint_does_not_exist_yet(world: World) -> None:
+    saved = world.save(10, best=True)
+    whole = saved.path.read_bytes()
+    (world.store.directory / "checkpoint_v1.0.0_ep900.safetensors").write_bytes(whole[: len(whole) // 2])
+    assert world.validator.look() is not None
+    assert world.look_later(24 * 60) is None
+    assert world.judge.asked == [(10, "FULL")]
+
+
+def test_queue_and_its_age_are_told(world: World) -> None:
+    world.save(10, best=True)
+    world.save(500)
+    world.validator.look()
+    world.look_later(10.0)
+    assert world.registry.get_sample_value("swt_validator_queue") == 1
+    waits_s = world.registry.get_sample_value("swt_validator_queue_age_seconds")
+    assert waits_s == world.clock.time_s() - 500.0
+    world.look_later()
+    world.look_later()
+    assert world.registry.get_sample_value("swt_validator_queue") == 0
+    assert world.registry.get_sample_value("swt_validator_queue_age_seconds") == 0
+    assert world.registry.get_sample_value("swt_validator_last_verdict_time_seconds") is not None
+
+
+def test_the_heartbeat_goes_on_while_one_stage_takes_long() -> None:
+    class Process:
+        """Counts what a managed process is told; it beats without pause."""
+
+        heartbeat_seconds = 0.0
+
+        def __init__(self) -> None:
+            self.kept_alive, self.told = Event(), []
+
+        def beat(self, status: str) -> None:
+            self.told.append(status)
+
+        def keep_alive(self) -> None:
+            self.kept_alive.set()
+
+    process: Any = Process()
+    with _Pulse(process) as pulse:
+        pulse.beat("playing")
+        assert process.kept_alive.wait(30)
+    assert process.told == ["playing"]
