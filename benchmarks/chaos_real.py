@@ -58,7 +58,7 @@ def run_rounds(rounds: int, seed: int) -> dict[str, BenchmarkValue]:
     rng = np.random.default_rng(seed)
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    server = context.Process(target=_serve, args=(there, seed), name="practice-server")
+    server = context.Process(target=_serve, args=(there, seed), name="practice-server", daemon=True)
     server.start()
     deaths = foreign = starts = 0
     stopped_s: list[tuple[float, float]] = []
@@ -73,7 +73,7 @@ def run_rounds(rounds: int, seed: int) -> dict[str, BenchmarkValue]:
                 base_url=url, headers={"Authorization": f"Bearer {_TOKEN}"}, trust_env=False
             )
             for _ in range(rounds):
-                trader = context.Process(target=_trade, args=(url, name, seed), name="trader")
+                trader = context.Process(target=_trade, args=(url, name, seed), name="trader", daemon=True)
                 trader.start()
                 starts += 1
                 _wait_until_it_lives(state, starts, trader)
@@ -100,7 +100,7 @@ def run_rounds(rounds: int, seed: int) -> dict[str, BenchmarkValue]:
             time.sleep(0.5)
             stopped_s[-1] = (stopped_s[-1][0], _CLOCK.time_s())
             state.raise_flag("START_TRADING")
-            trader = context.Process(target=_trade, args=(url, name, seed), name="trader")
+            trader = context.Process(target=_trade, args=(url, name, seed), name="trader", daemon=True)
             trader.start()
             _wait_until_it_lives(state, starts + 1, trader)
             time.sleep(_CALM_S)
@@ -167,8 +167,11 @@ def _wait_until_it_trades(state: StateDirectory, process: Any, limit_s: float) -
     while time.perf_counter() < until_s and process.is_alive():
         time.sleep(0.05)
         if path.exists():
-            with closing(sqlite3.connect(path)) as database:
-                count = database.execute("SELECT COUNT(*) FROM intents").fetchone()[0]
+            try:
+                with closing(sqlite3.connect(path)) as database:
+                    count = database.execute("SELECT COUNT(*) FROM intents").fetchone()[0]
+            except sqlite3.Error:
+                continue  # it is just being made
             first = count if first is None else first
             if count > first:
                 return

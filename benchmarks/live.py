@@ -69,7 +69,7 @@ def order_latency(seed: int, orders: int) -> dict[str, float | int]:
     minutes = 2 * orders + 60
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    server = context.Process(target=_serve, args=(there, seed, minutes), name="practice-server")
+    server = context.Process(target=_serve, args=(there, seed, minutes), name="practice-server", daemon=True)
     server.start()
     try:
         if not here.poll(60.0):

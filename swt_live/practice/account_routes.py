@@ -33,6 +33,8 @@ class AccountRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("/v3/accounts", self.accounts),
+            Route("/v3/users/{user}", self.user),
+            Route("/v3/users/{user}/externalInfo", self.user_outside),
             Route(_ACCOUNT, self.account),
             Route(f"{_ACCOUNT}/summary", self.summary),
             Route(f"{_ACCOUNT}/changes", self.changes),
@@ -56,6 +58,20 @@ class AccountRoutes:
     async def accounts(self, request: Request) -> Response:
         accounts = [{"id": self._account.settings.account_id, "tags": []}]
         return self._replies.json(request, {"accounts": accounts})
+
+    async def user(self, request: Request) -> Response:
+        user = {"username": "practice", "userID": self._user_id(request), "country": "ZZ", "emailAddress": ""}
+        return self._replies.json(request, {"userInfo": user})
+
+    async def user_outside(self, request: Request) -> Response:
+        user = {"userID": self._user_id(request), "country": "ZZ", "FIFO": False}
+        return self._replies.json(request, {"userInfo": user})
+
+    def _user_id(self, request: Request) -> int:
+        own = self._account.settings.user_id
+        if request.path_params["user"] not in ("@", str(own)):
+            raise Refusal(403, "The provided request was forbidden.")
+        return own
 
     async def account(self, request: Request) -> Response:
         return self._answer(request, account=self._views.details())

@@ -183,6 +183,7 @@ class ExecutionEngine:
         reason: str,
         extensions: JSONObject | None,
         fill_id: str | None = None,
+        replaces: int | None = None,
     ) -> JSONObject:
         """Create a take-profit or stop-loss order on a trade."""
         account = self.account
@@ -194,10 +195,16 @@ class ExecutionEngine:
             "triggerCondition": "DEFAULT",
             "clientExtensions": extensions,
         }
+        replaced = {"replacesOrderID": None if replaces is None else str(replaces)}
         entry = account.log.add(
-            self.market.now_s, f"{kind}_ORDER", reason=reason, orderFillTransactionID=fill_id, **fields
+            self.market.now_s,
+            f"{kind}_ORDER",
+            reason=reason,
+            orderFillTransactionID=fill_id,
+            **replaced,
+            **fields,
         )
-        account.record_order(entry, kind, **fields)
+        account.record_order(entry, kind, **replaced, **fields)
         order_id = int(entry["id"])
         if kind == "TAKE_PROFIT":
             trade.take_profit_id = order_id
@@ -205,9 +212,14 @@ class ExecutionEngine:
             trade.stop_loss_id = order_id
         return entry
 
-    def cancel_order(self, order: JSONObject, reason: str = "CLIENT_REQUEST") -> JSONObject:
+    def cancel_order(
+        self, order: JSONObject, reason: str = "CLIENT_REQUEST", *, replaced_by: int | None = None
+    ) -> JSONObject:
         """Cancel a pending dependent order."""
-        entry = self._cancel(order, reason)
+        successor = None if replaced_by is None else str(replaced_by)
+        entry = self._cancel(order, reason, replacedByOrderID=successor)
+        if successor is not None:
+            order["replacedByOrderID"] = successor
         trade = self.account.trades[int(order["tradeID"])]
         if trade.take_profit_id == int(order["id"]):
             trade.take_profit_id = None

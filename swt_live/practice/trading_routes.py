@@ -21,6 +21,8 @@ from swt_live.practice.orders import (
     dependent_price,
     echo,
 )
+from swt_live.practice.pending import check_dependent, check_kind
+from swt_live.practice.pending import echo as pending_echo
 from swt_live.practice.refusal import Refusal, sentence
 from swt_live.practice.transactions import JSONObject
 
@@ -42,6 +44,7 @@ class TradingRoutes:
             Route(f"{_ACCOUNT}/orders", self.orders, methods=["GET"]),
             Route(f"{_ACCOUNT}/pendingOrders", self.pending_orders),
             Route(order, self.order, methods=["GET"]),
+            Route(order, self.replace, methods=["PUT"]),
             Route(f"{order}/cancel", self.cancel, methods=["PUT"]),
             Route(f"{order}/clientExtensions", self.extend_order, methods=["PUT"]),
             Route(f"{trade}/close", self.close_trade, methods=["PUT"]),
@@ -56,7 +59,7 @@ class TradingRoutes:
         if not isinstance(body, dict):
             raise Refusal(400, "Invalid value specified for 'order'")
         if body.get("type", "MARKET") != "MARKET":
-            raise Refusal(400, "Only MARKET orders are served here")
+            return self._create_dependent(request, body)
         fault = self._exchange.faults.take("order", self._exchange.now_s)
         try:
             if fault is not None:
@@ -69,6 +72,49 @@ class TradingRoutes:
         execution = self._exchange.engine.execute(order, self._replies.request_id(request))
         location = f"{request.url.path}/{execution.create['id']}"
         return self._replies.json(request, self._outcome(execution), 201, {"Location": location})
+
+    def _create_dependent(self, request: Request, body: JSONObject) -> Response:
+        """A take-profit or stop-loss on a trade; other orders that wait are refused."""
+        kind = check_kind(body)
+        try:
+            wanted = check_dependent(body, self._account)
+            self._check_client_id(wanted.client_extensions)
+        except OrderRejected as error:
+            raise self._pending_rejection(request, kind, error.reason, body) from None
+        first = self._account.log.begin_batch(self._replies.request_id(request))
+        entry = self._exchange.engine.attach(
+            wanted.trade, kind, wanted.points, "CLIENT_ORDER", wanted.client_extensions
+        )
+        reply = {"orderCreateTransaction": entry, **self._batch(first)}
+        return self._replies.json(request, reply, 201, {"Location": f"{request.url.path}/{entry['id']}"})
+
+    async def replace(self, request: Request) -> Response:
+        """Another take-profit or stop-loss in the place of one that waits."""
+        body = (await json_body(request)).get("order")
+        if not isinstance(body, dict):
+            raise Refusal(400, "Invalid value specified for 'order'")
+        specifier = request.path_params["order"]
+        old = self._account.order_by(specifier)
+        if old is None or old["state"] != "PENDING":
+            raise self._cancel_rejection(request, specifier)
+        old_id = int(old["id"])
+        kind = check_kind(body)
+        try:
+            wanted = check_dependent(body, self._account, replaces=old_id)
+            if kind != old["type"]:
+                raise OrderRejected("REPLACING_ORDER_INVALID")
+            if str(wanted.trade.trade_id) != old["tradeID"]:
+                raise OrderRejected("REPLACING_TRADE_ID_INVALID")
+        except OrderRejected as error:
+            raise self._pending_rejection(request, kind, error.reason, body, old_id) from None
+        first = self._account.log.begin_batch(self._replies.request_id(request))
+        # The cancellation comes first, the new order right after it.
+        cancel = self._exchange.engine.cancel_order(old, "CLIENT_REQUEST_REPLACED", replaced_by=first + 1)
+        entry = self._exchange.engine.attach(
+            wanted.trade, kind, wanted.points, "REPLACEMENT", wanted.client_extensions, replaces=old_id
+        )
+        reply = {"orderCancelTransaction": cancel, "orderCreateTransaction": entry, **self._batch(first)}
+        return self._replies.json(request, reply, 201, {"Location": f"{request.url.path}/{entry['id']}"})
 
     async def orders(self, request: Request) -> Response:
         state = request.query_params.get("state", "PENDING")
@@ -94,19 +140,9 @@ class TradingRoutes:
     async def cancel(self, request: Request) -> Response:
         specifier = request.path_params["order"]
         order = self._account.order_by(specifier)
-        first = self._account.log.begin_batch(self._replies.request_id(request))
         if order is None or order["state"] != "PENDING":
-            fields = {"clientOrderID": specifier[1:]} if specifier.startswith("@") else {"orderID": specifier}
-            reject = self._account.log.add(
-                self._exchange.now_s, "ORDER_CANCEL_REJECT", rejectReason="ORDER_DOESNT_EXIST", **fields
-            )
-            raise Refusal(
-                404,
-                "The Order specified does not exist",
-                "ORDER_DOESNT_EXIST",
-                orderCancelRejectTransaction=reject,
-                **self._batch(first),
-            )
+            raise self._cancel_rejection(request, specifier)
+        first = self._account.log.begin_batch(self._replies.request_id(request))
         entry = self._exchange.engine.cancel_order(order)
         return self._replies.json(request, {"orderCancelTransaction": entry, **self._batch(first)})
 
@@ -241,6 +277,35 @@ class TradingRoutes:
         reject = self._account.log.add(
             self._exchange.now_s, "MARKET_ORDER_REJECT", reason=reason, rejectReason=code, **fields
         )
+        return Refusal(status, sentence(code), code, orderRejectTransaction=reject, **self._batch(first))
+
+    def _cancel_rejection(self, request: Request, specifier: str) -> Refusal:
+        first = self._account.log.begin_batch(self._replies.request_id(request))
+        fields = {"clientOrderID": specifier[1:]} if specifier.startswith("@") else {"orderID": specifier}
+        reject = self._account.log.add(
+            self._exchange.now_s, "ORDER_CANCEL_REJECT", rejectReason="ORDER_DOESNT_EXIST", **fields
+        )
+        return Refusal(
+            404,
+            "The Order specified does not exist",
+            "ORDER_DOESNT_EXIST",
+            orderCancelRejectTransaction=reject,
+            **self._batch(first),
+        )
+
+    def _pending_rejection(
+        self, request: Request, kind: str, code: str, body: JSONObject, replaces: int | None = None
+    ) -> Refusal:
+        first = self._account.log.begin_batch(self._replies.request_id(request))
+        reject = self._account.log.add(
+            self._exchange.now_s,
+            f"{kind}_ORDER_REJECT",
+            reason="CLIENT_ORDER" if replaces is None else "REPLACEMENT",
+            rejectReason=code,
+            intendedReplacesOrderID=None if replaces is None else str(replaces),
+            **pending_echo(body),
+        )
+        status = 404 if code == "TRADE_DOESNT_EXIST" and replaces is None else 400
         return Refusal(status, sentence(code), code, orderRejectTransaction=reject, **self._batch(first))
 
     def _outcome(self, execution: Execution) -> JSONObject:

@@ -100,6 +100,41 @@ def test_orders_trades_positions_and_transactions(api: Any) -> None:
     assert httpx.get(pages[-1], headers={"Authorization": "Bearer token"}).status_code == 200
 
 
+def test_orders_that_wait(api: Any) -> None:
+    opened = api.order.market(ACCOUNT, instrument="GBP_JPY", units=5).get("orderFillTransaction", 201)
+    trade_id = opened.tradeOpened.tradeID
+    profit = api.order.take_profit(ACCOUNT, tradeID=trade_id, price="999.000")
+    profit_id = profit.get("orderCreateTransaction", 201).id
+    moved = api.order.take_profit_replace(ACCOUNT, profit_id, tradeID=trade_id, price="998.000")
+    assert moved.get("orderCreateTransaction", 201).replacesOrderID == profit_id
+    stop_id = (
+        api.order.stop_loss(ACCOUNT, tradeID=trade_id, price="1.000").get("orderCreateTransaction", 201).id
+    )
+    moved = api.order.stop_loss_replace(ACCOUNT, stop_id, tradeID=trade_id, price="2.000")
+    assert moved.get("orderCancelTransaction", 201).reason == "CLIENT_REQUEST_REPLACED"
+    assert len(api.order.list_pending(ACCOUNT).get("orders", 200)) == 2
+    entry = {"instrument": "GBP_JPY", "units": 1, "price": "100.000"}
+    for send in (api.order.limit, api.order.stop, api.order.market_if_touched):
+        reject = send(ACCOUNT, **entry).get("orderRejectTransaction", 400)
+        assert reject.rejectReason == "PENDING_ORDERS_ALLOWED_EXCEEDED"
+    trailing = api.order.trailing_stop_loss(ACCOUNT, tradeID=trade_id, distance="1.000")
+    assert trailing.get("orderRejectTransaction", 400).type == "TRAILING_STOP_LOSS_ORDER_REJECT"
+
+
+def test_user_endpoints(api: Any) -> None:
+    assert api.user.get_info("@").get("userInfo", 200).userID == 1
+    assert api.user.get_external_info("1").get("userInfo", 200).FIFO is False
+    assert api.user.get_info("2").status == 403
+
+
+def test_what_is_not_served_answers_not_found(api: Any) -> None:
+    """Prices of the past by instrument and books of other people's orders exist at no practice server."""
+    assert api.instrument.order_book("GBP_JPY").status == 404
+    assert api.instrument.position_book("GBP_JPY").status == 404
+    assert api.instrument.price("GBP_JPY").status == 404
+    assert api.pricing.get_price_range("GBP_JPY", fromTime="2024-01-08T00:00:00Z").status == 404
+
+
 def test_the_transaction_stream(api: Any, url: str) -> None:
     stream = api.transaction.stream(ACCOUNT)
     api.order.market(ACCOUNT, instrument="GBP_JPY", units=1)

@@ -198,7 +198,14 @@ async def test_every_write_is_as_specified(
         trade = fill["tradeOpened"]["tradeID"]
         await write("POST", orders, "", {"order": named}, 201)  # the trade's client id exists
         await write("POST", orders, "", {"order": order | {"units": "0"}}, 400)
-        await write("POST", orders, "", {"order": order | {"type": "LIMIT"}}, 400)
+        for kind in ("LIMIT", "STOP", "MARKET_IF_TOUCHED"):
+            waiting = order | {"type": kind, "price": "100.000", "timeInForce": "GTC"}
+            refused = await write("POST", orders, "", {"order": waiting}, 400)
+            assert refused["errorCode"] == "PENDING_ORDERS_ALLOWED_EXCEEDED"
+            assert refused["orderRejectTransaction"]["type"] == f"{kind}_ORDER_REJECT"
+        trailing = {"type": "TRAILING_STOP_LOSS", "tradeID": trade, "distance": "1.000"}
+        await write("POST", orders, "", {"order": trailing}, 400)
+        await write("POST", orders, "", {"order": {"type": "NONSENSE"}}, 400)
         extensions = {"clientExtensions": {"id": "other", "tag": "x"}}
         await write("PUT", f"{trades}/clientExtensions", trade, extensions, 200)
         await write("PUT", f"{trades}/clientExtensions", trade, {}, 400)
@@ -211,6 +218,19 @@ async def test_every_write_is_as_specified(
         await write("PUT", f"{item}/clientExtensions", take_profit, extensions, 200)
         await write("PUT", f"{item}/cancel", take_profit, None, 200)
         await write("PUT", f"{item}/cancel", take_profit, None, 404)
+        profit = {"type": "TAKE_PROFIT", "tradeID": trade, "price": "999.000"}
+        first = await write("POST", orders, "", {"order": profit}, 201)
+        await write("POST", orders, "", {"order": profit}, 400)
+        await write("POST", orders, "", {"order": profit | {"tradeID": "99999"}}, 404)
+        old = first["orderCreateTransaction"]["id"]
+        second = await write("PUT", item, old, {"order": profit | {"price": "998.000"}}, 201)
+        assert (
+            second["orderCancelTransaction"]["replacedByOrderID"] == (second["orderCreateTransaction"]["id"])
+        )
+        await write("PUT", item, old, {"order": profit}, 404)
+        new = second["orderCreateTransaction"]["id"]
+        await write("PUT", item, new, {"order": profit | {"price": "9.99999"}}, 400)
+        await write("PUT", item, new, {"order": profit | {"type": "STOP_LOSS"}}, 400)
         await write("PUT", f"{trades}/close", trade, {"units": "3"}, 200)
         await write("PUT", f"{trades}/close", trade, {"units": "300"}, 400)
         await write("PUT", f"{trades}/close", trade, {"units": "ALL"}, 200)
@@ -260,6 +280,39 @@ async def test_stream_lines_are_as_specified(
                 elif kind is not None:
                     specification._validate(body, {"$ref": f"#/definitions/{kind}"})
                 specification._walk(body)
+
+
+# Prices of the past by instrument and books of other people's orders: see docs/practice_server.md.
+NOT_SERVED = {
+    "/instruments/{instrument}/price",
+    "/instruments/{instrument}/price/range",
+    "/instruments/{instrument}/orderBook",
+    "/instruments/{instrument}/positionBook",
+    "/pricing",
+    "/pricing/range",
+}
+
+
+async def test_every_specified_endpoint_is_served_or_named_as_not(
+    open_desk: Any, specification: Specification
+) -> None:
+    async with open_desk() as desk:
+        account, missing = desk.server.settings.account_id, set()
+        for template, operations in specification._document["paths"].items():
+            if "stream" in template:
+                continue
+            path = template.replace("{accountID}", account).replace("{instrument}", "GBP_JPY")
+            path = path.replace("{userSpecifier}", "@")
+            for method in operations.keys() & {"get", "put", "post", "patch"}:
+                url = "/v3" + re.sub(r"\{\w+\}", "1", path)
+                reply = await desk.http.request(method.upper(), url, json={} if method != "get" else None)
+                if reply.status_code == 405 or reply.json().get("errorMessage") == "Not Found":
+                    missing.add(template)
+        assert missing == NOT_SERVED
+        reply = await desk.http.get("/v3/users/@")
+        specification.check("GET", "/users/{userSpecifier}", 200, reply.json())
+        reply = await desk.http.get("/v3/users/1/externalInfo")
+        specification.check("GET", "/users/{userSpecifier}/externalInfo", 200, reply.json())
 
 
 def test_the_checker_bites(specification: Specification) -> None:
