@@ -36,7 +36,7 @@ from swt_validation.pages.risk import (
     scenario_growth_chart,
     sizing_sentences,
 )
-from swt_validation.pages.summary import NEVER_TRADED, SYNTHETIC_NOTE, key_figures, reasons_heading
+from swt_validation.pages.summary import NEVER_TRADED, key_figures, market_kind, reasons_heading
 from swt_validation.pages.trading import TRADE_CHARTS
 from swt_validation.pages.walkforward import walk_chart
 from swt_validation.report import Report
@@ -102,7 +102,7 @@ def html_report(data: PageData) -> str:
 def _head(report: Report) -> str:
     data = report.verdict.data
     unit = "trading weeks, bar by bar" if report.mode == "weeks" else "sessions"
-    kind = "simulated market" if data.synthetic else "recorded market"
+    kind, _ = market_kind(report)
     text = (
         f"{data.instrument.replace('_', '/')} · {day_text(report.day_numbers[0])} – "
         f"{day_text(report.day_numbers[-1])} · {report.episodes:,} {unit} · {kind} · level {report.level}"
@@ -130,8 +130,9 @@ def _verdict(report: Report) -> str:
         for name, value, detail in key_figures(report)
     )
     notes = []
-    if verdict.data.synthetic:
-        notes.append(paragraph(SYNTHETIC_NOTE, "note"))
+    _, warning = market_kind(report)
+    if warning is not None:
+        notes.append(paragraph(warning, "note"))
     if not report.complete:
         notes.append(
             paragraph(f"Cut short by its time limit; left out: {', '.join(report.missing)}.", "note")

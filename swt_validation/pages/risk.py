@@ -86,6 +86,7 @@ def growth_chart(axes: Axes, data: PageData, curves: Curves) -> None:
         _nothing(axes)
         return
     axes.hist(finite, bins=60, color=LIGHT_BLUE, lw=0)
+    axes.set_ylim(top=1.15 * axes.get_ylim()[1])
     quartile = float(np.log1p(car25)) if car25 > -1 else float(finite.min())
     axes.axvline(quartile, color=BLUE, lw=1.6)
     axes.axvline(0, color=MUTED, lw=0.8)
@@ -110,6 +111,7 @@ def drawdown_chart(axes: Axes, data: PageData, curves: Curves) -> None:
         _nothing(axes, "no resampled future lost anything" if data.report.trades.trades else _IDLE)
         return
     axes.hist(values, bins=60, color="#e8b4b0", lw=0)
+    axes.set_ylim(top=1.15 * axes.get_ylim()[1])
     axes.axvline(tail, color=RED, lw=1.6)
     axes.text(
         tail,

@@ -30,8 +30,20 @@ SYNTHETIC_NOTE: Final = (
     "A simulated market: its edge is planted, its growth figures are unreal, and this verdict never moves "
     "real money."
 )
-
+TRAINED_ON_SYNTHETIC_NOTE: Final = (
+    "Recorded bars, but a model that was trained on a simulated market: this verdict never moves real money."
+)
 NEVER_TRADED: Final = "The agent never traded, so there is nothing to show here."
+
+
+def market_kind(report: Report) -> tuple[str, str | None]:
+    """What kind of market it was, and a warning where anything was simulated."""
+    data = report.verdict.data
+    if not data.synthetic:
+        return "recorded market", None
+    if data.source.startswith("synthetic"):
+        return "simulated market", SYNTHETIC_NOTE
+    return "recorded market", TRAINED_ON_SYNTHETIC_NOTE
 
 
 def verdict_page(data: PageData) -> Figure:
@@ -40,15 +52,15 @@ def verdict_page(data: PageData) -> Figure:
     colour = DECISION_COLOURS[verdict.decision]
     span = f"{day_text(report.day_numbers[0])} – {day_text(report.day_numbers[-1])}"
     unit = "trading weeks, bar by bar" if report.mode == "weeks" else "sessions"
-    kind = "simulated market" if verdict.data.synthetic else "recorded market"
+    kind, warning = market_kind(report)
     figure = new_page(
         data,
         "Validation report",
         f"{verdict.data.instrument.replace('_', '/')}   ·   {span}   ·   {report.episodes} {unit}   ·   "
         f"{kind}",
     )
-    if verdict.data.synthetic:
-        figure.text(0.345, 0.582, SYNTHETIC_NOTE, fontsize=8.5, color=AMBER, va="center")
+    if warning is not None:
+        figure.text(0.345, 0.589, warning, fontsize=8.5, color=AMBER, va="center")
     panel(figure, 0.045, 0.60, 0.27, 0.265)
     figure.text(0.18, 0.792, verdict.decision.value, fontsize=36, weight="bold", color=colour, ha="center")
     figure.text(
