@@ -140,7 +140,8 @@ def _warm_up(plan: _Plan, directory: Path) -> None:
     """One small run, so that no measured one pays for compiling kernels."""
     directory.mkdir()
     small = ("data.market_days=60", "training.selection_sessions=10", "training.episodes_per_actor=2")
-    overrides = (*plan.overrides, *small, "training.steps_per_round=1")
+    steps = ("training.steps_per_round=1", "training.head_start_steps=1")
+    overrides = (*plan.overrides, *small, *steps)
     config = learning_config("regimes", 1, 0.01, directory, overrides=overrides, profile=plan.profile)
     _train("benchmarks.learning_run", config, directory)
 

@@ -23,6 +23,7 @@ from swt_core.workspace import Workspace
 NAME: Final = "train"
 WARM_UP_ROUNDS: Final = 2
 _ROUND_KEY: Final = "Training/round_s"
+_PLAYED_KEY: Final = "Performance/self_play_pips"  # not in the rounds before self-play begins
 
 
 def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
@@ -39,7 +40,7 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
         records = read_jsonl(workspace.training_state / METRICS_FILE)
     return {
         **round_figures(
-            [r for r in records if _ROUND_KEY in r],
+            [r for r in records if _PLAYED_KEY in r],
             steps_per_round=config.training.steps_per_round,
             sessions_per_step=config.training.sessions_per_step,
             session_bars=config.data.session_bars,

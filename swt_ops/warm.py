@@ -51,6 +51,7 @@ def _small(profile: str = "swt") -> SWTConfig:
                 "sessions_per_step": 3,
                 "replayed_sessions_per_step": 1,
                 "steps_per_round": 2,
+                "head_start_steps": 2,
                 "episodes_per_actor": 2,
                 "unroll_batch": 16,
                 "action_value_roots": 8,

@@ -23,7 +23,7 @@ class Progress:
     episodes: int
     learner_sessions: int
     elapsed_s: float
-    round_pips: float
+    round_pips: float | None
     expected_pips: float
     best: Selection | None
     weights: Callable[[], Weights]
@@ -47,18 +47,12 @@ def round_figures(
     times: RoundTimes,
 ) -> dict[str, float]:
     """Figures of one round, named ``area/figure``."""
-    pips = np.concatenate([r.episode_pips for r in results])
-    counts = np.sum([r.action_counts for r in results], axis=0)
-    trades = trade_statistics(np.concatenate([r.trade_pips for r in results]))
     mean = {name: float(np.mean([p.as_dict()[name] for p in losses])) for name in losses[0].as_dict()}
     elapsed_s = max(times.elapsed_s, 1e-9)
     figures = {f"Loss/{name}": value for name, value in mean.items()}
+    played = sum(len(r.episode_pips) for r in results)
     figures |= {
-        "Performance/self_play_pips": float(pips.mean()),
-        "Performance/expectancy_pips": trades.expectancy_pips or 0.0,
-        "Performance/win_rate": trades.win_rate or 0.0,
-        "Performance/trades_per_session": trades.trades / max(1, len(pips)),
-        "Training/episodes_per_s": len(pips) / elapsed_s,
+        "Training/episodes_per_s": played / elapsed_s,
         "Training/learner_sessions": float(learner.sessions_seen),
         "Training/learner_steps_per_s": len(losses) / elapsed_s,
         "Training/round_s": times.elapsed_s,
@@ -70,8 +64,20 @@ def round_figures(
         "Training/buffer_sessions": float(held.sessions),
         "Training/buffer_trading_share": held.trading_share,
     }
-    return figures | {
-        f"Actions/{name}": float(counts[i] / counts.sum()) for i, name in enumerate(ACTION_NAMES)
+    return figures | (played_figures(results) if played else {})
+
+
+def played_figures(results: Sequence[RolloutResult]) -> dict[str, float]:
+    """Figures of the sessions that were played."""
+    pips = np.concatenate([r.episode_pips for r in results])
+    counts = np.sum([r.action_counts for r in results], axis=0)
+    trades = trade_statistics(np.concatenate([r.trade_pips for r in results]))
+    actions = {f"Actions/{name}": float(counts[i] / counts.sum()) for i, name in enumerate(ACTION_NAMES)}
+    return actions | {
+        "Performance/self_play_pips": float(pips.mean()),
+        "Performance/expectancy_pips": trades.expectancy_pips or 0.0,
+        "Performance/win_rate": trades.win_rate or 0.0,
+        "Performance/trades_per_session": trades.trades / len(pips),
     }
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from swt_core.config import SearchConfig, TrainingConfig
 from swt_core.position import HOLD
 from swt_models.networks import StochasticMuZeroNetwork
+from swt_training.averaging import WeightAverage
 from swt_training.batches import SessionBatch
 from swt_training.losses import cross_entropy, sibling_loss
 from swt_training.model_losses import action_value_loss, draw_unroll, unroll_losses
@@ -78,6 +79,7 @@ class Learner:
             betas=(0.9, 0.99),
         )
         network.bias_policy(HOLD, INITIAL_HOLD_LOGIT)
+        self.average = WeightAverage(network, training.weight_averaging)
         self.sessions_seen = 0
         self.skipped_steps = 0
 
@@ -181,6 +183,7 @@ class Learner:
             group["lr"] = self.learning_rate()
         if finite:
             self.optimizer.step()
+            self.average.update()
         else:
             self.skipped_steps += 1
         self.sessions_seen += sessions

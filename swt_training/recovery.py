@@ -71,6 +71,7 @@ class Recovery:
                 remedy="lower training.learning_rate or training.gradient_clip, and look at the bars",
             )
         load_weights(self._learner.network, self._good)
+        self._learner.average.restart()
         self._learner.optimizer.state.clear()
         self.streak = 0
         self._in_a_row += 1

@@ -43,3 +43,4 @@ def reinitialise(learner: Learner, kind: Literal["heads", "shrink_perturb"], kee
             share = keep if kind == "shrink_perturb" else 0.0
             parameter.mul_(share).add_(new[name].to(parameter.device), alpha=1.0 - share)
             learner.optimizer.state.pop(parameter, None)
+    learner.average.restart()

@@ -1,7 +1,8 @@
 """The trainer: rounds of learning while actors play, each a barrier in counters, not in time.
 
 Round r submits sessions to the actors with the weights that round r − 1 ended with, takes a fixed number of
-learner steps meanwhile, then waits for the actors and adds their sessions to the replay buffer. Every
+learner steps meanwhile, then waits for the actors and adds their sessions to the replay buffer; the first
+rounds learn from the market alone. What plays and is published is the average of the learned weights. Every
 random draw derives from (seed, what for, counter), so a run that is stopped anywhere and started
 again repeats the uninterrupted one bit for bit. Selection of the best and its checkpoints run beside.
 """
@@ -105,6 +106,7 @@ class Trainer:
         self.network, self.learner = fresh_learner(fine_tuning(config) if record else config, self.dataset)
         if saved is None and parent is not None:
             take_over(self.network, parent, config, self.dataset)
+            self.learner.average.restart()
         self.replay = ReplayBuffer.configured(config.training, config.data.session_bars)
         self.feed = LearnerFeed(config, self.dataset, self.replay)
         self.counters = RunCounters(
@@ -155,7 +157,6 @@ class Trainer:
 
     def run(self) -> None:
         """Train until a limit, a stop or ``training.maximum_minutes``; then publish a last checkpoint."""
-        torch.set_num_threads(1)
         try:
             while self.process.should_run() and not self._out_of_time():
                 self._round()
@@ -181,11 +182,12 @@ class Trainer:
         training, counters = self.config.training, self.counters
         started_s = self.clock.monotonic_s()
         self.watch.check_steps(())  # no actor ever gets weights that are no numbers
-        playing = self._submit_self_play()
+        steps = self._steps_of_round()
+        playing = self._submit_self_play() if self._plays() else _nothing_to_play()
         reanalysing = self._submit_reanalysis()
         played_s: list[float] = []
         playing.add_done_callback(lambda _: played_s.append(self.clock.monotonic_s()))
-        losses = [self._learn(counters.learner_steps + i) for i in range(training.steps_per_round)]
+        losses = [self._learn(counters.learner_steps + i) for i in range(steps)]
         self.watch.check_steps(losses)
         learned_s = self.clock.monotonic_s()
         longest_s = self.config.trainer_alarms.longest_round_minutes * 60.0
@@ -201,7 +203,7 @@ class Trainer:
         reanalysed = wait_for(reanalysing, self.process, self.clock, longest_s) if reanalysing else ()
         for found in reanalysed:
             self.replay.replace_searches(found.episodes, found.policies, found.root_values)
-        steps_done = counters.learner_steps + training.steps_per_round
+        steps_done = counters.learner_steps + steps
         if due(counters.learner_steps, steps_done, training.reinitialise_every_steps):
             seed = int(self._rng(_FRESH, steps_done).integers(2**31))
             reinitialise(self.learner, training.reinitialise, training.reinitialise_keep, seed)
@@ -214,6 +216,7 @@ class Trainer:
                 "episodes": episodes,
                 "skipped_steps": self.learner.skipped_steps,
                 "rollbacks": self.watch.recovery.rollbacks,
+                "averaged_steps": self.learner.average.updates,
             }
         )
         self.process.count(episodes=played)
@@ -237,16 +240,16 @@ class Trainer:
                     counters.episodes,
                     self.learner.sessions_seen,
                     self.clock.monotonic_s() - self._started_s,
-                    figures["Performance/self_play_pips"],
+                    figures.get("Performance/self_play_pips"),
                     figures["Loss/expected_pips"],
                     self.best,
-                    lambda: export_weights(self.network),
+                    self.learner.average.weights,
                 )
             )
 
     def _submit_self_play(self) -> Future[list[RolloutResult]]:
         config, counters = self.config, self.counters
-        self._actor_weights = self._actors.share(export_weights(self.network))
+        self._actor_weights = self._actors.share(self.learner.average.weights())
         temperature = exploration_temperature(config.training, counters.episodes)
         tasks, allowed = [], self.process.remaining_episodes
         for number in range(self.actors_per_round):
@@ -264,6 +267,20 @@ class Trainer:
     def actors_per_round(self) -> int:
         """Actor tasks a round: as configured, else one for each worker of this machine or cluster."""
         return self.config.training.actors or self._actors.workers
+
+    def _plays(self) -> bool:
+        """Whether self-play has begun: path values need none to learn from, the plain algorithm does."""
+        training = self.config.training
+        return training.algorithm == "plain" or self.counters.learner_steps >= training.head_start_steps
+
+    def _steps_of_round(self) -> int:
+        """Learner steps of the coming round; before self-play it is alone and takes its threads."""
+        training = self.config.training
+        if self._plays():
+            torch.set_num_threads(1)
+            return training.steps_per_round
+        torch.set_num_threads(training.head_start_threads)
+        return min(training.steps_per_round, training.head_start_steps - self.counters.learner_steps)
 
     def _learn(self, step: int) -> LossParts:
         self.process.keep_alive()
@@ -314,14 +331,15 @@ class Trainer:
     def _select(self) -> None:
         # First the state, then the checkpoint: a kill must not leave a checkpoint of a run nobody can resume.
         self._save_state()
-        weights = self._selector.share(export_weights(self.network))
+        weights = self._selector.share(self.learner.average.weights())
         task = self._task(weights, self.selected_rows, seed=(0,), exploring=False, temperature=0.0)
-        self._publisher.start(self.network, self.counters, task)
+        self._publisher.start(self.learner.average.network, self.counters, task)
 
     def _save_state(self) -> None:
         weights = export_weights(self.network)
         arrays = {
             **prefixed("weights", weights),
+            **prefixed("average", self.learner.average.weights()),
             **prefixed("rolling", self.watch.arrays()),
             **prefixed("optimizer", optimizer_arrays(self.learner.optimizer)),
             **prefixed("replay", self.replay.arrays()),
@@ -345,6 +363,7 @@ class Trainer:
         if counters.config_hash != self.counters.config_hash:
             raise other_configuration(self.state, self.config)
         load_weights(self.network, under("weights", arrays))
+        self.learner.average.restore(under("average", arrays), counters.averaged_steps)
         restore_optimizer(self.learner.optimizer, under("optimizer", arrays))
         self.replay.restore(under("replay", arrays))
         self.learner.sessions_seen = counters.learner_sessions
@@ -358,3 +377,9 @@ class Trainer:
     def _out_of_time(self) -> bool:
         limit = self.config.training.maximum_minutes
         return limit is not None and self.clock.monotonic_s() - self._started_s >= limit * 60.0
+
+
+def _nothing_to_play() -> Future[list[RolloutResult]]:
+    nothing: Future[list[RolloutResult]] = Future()
+    nothing.set_result([])
+    return nothing

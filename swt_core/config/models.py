@@ -160,6 +160,16 @@ class TrainingConfig(_Section):
     decay_sessions: int = Field(20_000, ge=1, description="learner sessions over which the rate decays")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    weight_averaging: float = Field(
+        0.98,
+        ge=0,
+        lt=1,
+        description="share of the average that each step keeps; its weights play and are published; 0: none",
+    )
+    head_start_steps: int = Field(
+        32, ge=0, description="learner steps before self-play begins, with nothing to wait for"
+    )
+    head_start_threads: int = Field(2, ge=1, le=64, description="threads of the learner during them")
     sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
     gradient_share: float = Field(
         0.25, gt=0, le=1, description="share of each session's bars at which a step takes its gradient"

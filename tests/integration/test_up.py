@@ -32,6 +32,7 @@ TINY = {
     "training.sessions_per_step": 2,
     "training.replayed_sessions_per_step": 0,
     "training.steps_per_round": 1,
+    "training.head_start_steps": 1,
     "training.unroll_batch": 8,
     "training.action_value_roots": 8,
     "training.selection_sessions": 10,
