@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 from swt_core.clock import Clock, SystemClock
-from swt_core.errors import ConfigError
 from swt_core.logs import get_logger
 from swt_core.numba_cache import configure_numba_cache
 from swt_core.pool import START_S, Job, PoolCounts, ResultT, TaskT, WorkerError, default_workers
+from swt_core.ray_connection import connect, first_line, import_ray
 from swt_core.ray_worker import RayArrays, RayWorker
 from swt_core.shared_arrays import KEPT, Arrays, SharedArrays
 from swt_core.worker import ONE_THREAD
 
 _Fault = Literal["dead", "hung", "silent", "poisoned"]
-_QUIET: Final = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-
-_KNOCK_S: Final = 10.0
 
 _log = get_logger(__name__)
 
@@ -81,10 +76,10 @@ class RayPool:
     ) -> None:
         if (workers is not None and workers < 1) or attempts < 1:
             raise ValueError("a pool needs at least one worker and one attempt")
-        self._ray = _ray()
+        self._ray = import_ray()
         self._mine = not self._ray.is_initialized()
         if self._mine:
-            _connect(self._ray, address)
+            connect(self._ray, address)
         self.counts = PoolCounts()
         self._heartbeat_s, self._silence_s = heartbeat_s, silence_s
         self._task_timeout_s = task_timeout_s
@@ -193,7 +188,7 @@ class RayPool:
         try:
             worker.process = self._ray.get(worker.beat)
         except self._ray.exceptions.RayActorError as error:
-            return "dead", f"died: {_first_line(error)}"
+            return "dead", f"died: {first_line(error)}"
         now_s = self._clock.monotonic_s()
         if not worker.ready:
             worker.ready = True
@@ -210,7 +205,7 @@ class RayPool:
         try:
             value = self._ray.get(worker.result)
         except self._ray.exceptions.RayActorError as error:
-            return "dead", f"died: {_first_line(error)}"
+            return "dead", f"died: {first_line(error)}"
         except self._ray.exceptions.ObjectLostError:
             return "dead", "died, and its result with it"
         except Exception as error:  # noqa: BLE001 — whatever the task raised, in this process's hands
@@ -271,43 +266,3 @@ class RayPool:
 
 def _call(method: Any, thread: str) -> Any:
     return method.options(concurrency_group=thread)
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError(
-            "pool.kind is ray, but Ray is not installed", remedy="pip install 'swt[ray]'"
-        ) from error
-    return ray
-
-
-def _connect(ray: Any, address: str | None) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    stop = signal.getsignal(signal.SIGTERM)
-    wanted = address or os.environ.get("RAY_ADDRESS") or "this machine"
-    try:
-        _knock(wanted)
-        ray.init(address=address, **_QUIET)
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ConfigError(
-            f"the Ray cluster at {wanted} does not answer: {_first_line(error)}",
-            remedy="start it with `ray start --head`, or set pool.ray_address",
-        ) from error
-    finally:
-        # Ray ends its driver at SIGTERM; a daemon stops gracefully.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, stop)
-
-
-def _knock(address: str) -> None:
-    """Ray itself waits for minutes for somebody to answer at ``host:port``."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=_KNOCK_S).close()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
