@@ -177,4 +177,6 @@ def _appraisal(inputs: DecisionInputs, score: Score) -> tuple[tuple[str, ...], t
     if 0 < inputs.trades < DEPLOY_TRADES:
         sample = "one trade" if inputs.trades == 1 else f"{inputs.trades} trades"
         weaknesses.append(f"The sample of {sample} is small: every figure has a wide interval.")
+    if inputs.trades < MINIMUM_TRADES:  # whatever it seems to do well, this proves nothing
+        strengths = []
     return tuple(strengths), tuple(weaknesses)

@@ -104,7 +104,8 @@ def price_chart(axes: Axes, data: PageData, shown: Shown) -> None:
     low, high = float(mid.min()), float(mid.max())
     room = max(0.08 * (high - low), 0.5 * bars.instrument.pip_size)
     axes.set_ylim(low - room, high + room)
-    axes.set_xlim(np.datetime64(int(start), "s"), np.datetime64(int(end), "s"))  # type: ignore[arg-type]
+    edge = int(end - start) // 150
+    axes.set_xlim(np.datetime64(int(start) - edge, "s"), np.datetime64(int(end) + edge, "s"))  # type: ignore[arg-type]
     dates(axes)
     axes.margins(x=0)
 
