@@ -37,7 +37,7 @@ class Sight:
         refused: the broker answered, and said no.
         round_trip_ms: median of `_ROUNDS` requests.
         offset_s: our clock minus the broker's; None when it told no time. ``uncertainty_s``: half of what
-            the offset cannot tell: the header counts whole seconds, and the answer took its time.
+            the offset cannot tell: the header is up to two seconds old, and the answer took its time.
     """
 
     error: str | None = None
@@ -64,8 +64,8 @@ class _DateTransport(httpx.AsyncBaseTransport):
             said_s = parsedate_to_datetime(response.headers["Date"]).timestamp()
         except (KeyError, ValueError):
             return response
-        # The header is cut to whole seconds: the time it stands for is on average half a second later.
-        self.offsets_s.append((sent_s + elapsed_s / 2 - (said_s + 0.5), 0.5 + elapsed_s / 2))
+        # Cut to whole seconds, and by many servers renewed once a second: it is up to two seconds old.
+        self.offsets_s.append((sent_s + elapsed_s / 2 - (said_s + 1.0), 1.0 + elapsed_s / 2))
         return response
 
     async def aclose(self) -> None:

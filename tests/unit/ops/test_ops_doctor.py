@@ -75,17 +75,17 @@ def test_a_broker_that_answers_tells_its_round_trip_its_currency_and_our_clocks_
     assert sight.round_trip_ms == pytest.approx(300)
     assert sight.currency
     assert sight.offset_s is not None
-    assert abs(sight.offset_s) <= sight.uncertainty_s == pytest.approx(0.65)
+    assert abs(sight.offset_s) <= sight.uncertainty_s == pytest.approx(1.15)
     assert check_broker(PRACTICE, sight).level is Level.OK
     assert check_clock(PRACTICE, sight).level is Level.OK
 
 
 @pytest.mark.parametrize(
-    ("ahead_s", "level"), [(0.0, Level.OK), (-4.0, Level.WARN), (5.0, Level.WARN), (-40.0, Level.FAIL)]
+    ("ahead_s", "level"), [(0.0, Level.OK), (-6.0, Level.WARN), (5.0, Level.WARN), (-40.0, Level.FAIL)]
 )
 def test_a_clock_that_differs_from_the_brokers_is_noticed_either_way(ahead_s: float, level: Level) -> None:
     sight = look(ahead_s=ahead_s)
-    assert sight.offset_s == pytest.approx(-ahead_s, abs=0.6)
+    assert sight.offset_s == pytest.approx(-ahead_s, abs=1.05)
     assert check_clock(PRACTICE, sight).level is level
 
 
