@@ -9,10 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import numpy as np
 
 from swt_broker.client import OandaClient
@@ -31,12 +28,13 @@ from swt_inference.engine import InferenceEngine
 from swt_inference.library import EngineLibrary
 from swt_live.accounts import broker_settings, require_same_instrument
 from swt_live.alerts import alerts_from
+from swt_live.daemon_options import LiveDirectories, LiveOptions
 from swt_live.decider import DecisionPoint
 from swt_live.disk import disk_full, free_bytes, journal_fault, too_little
 from swt_live.journal import JOURNAL_FILE, Journal, JournalBroken
 from swt_live.metrics import LiveMetrics
 from swt_live.models import ModelSource
-from swt_live.ports import Engine, PriceStream
+from swt_live.ports import PriceStream
 from swt_live.replay_clock import HttpClockControl, ReplayClock
 from swt_live.self_check import SelfCheck
 from swt_live.shadow import Shadow
@@ -45,34 +43,9 @@ from swt_live.trader import LiveTrader
 from swt_live.trader_parts import TraderParts
 
 _RETRY_S = 5.0
+__all__ = ["LiveDaemon", "LiveDirectories", "LiveOptions"]
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class LiveDirectories:
-    """The state directories the trader writes (``live_state``) and reads."""
-
-    live_state: Path
-    checkpoints: Path
-    validation_state: Path
-
-
-@dataclass(frozen=True)
-class LiveOptions:
-    """What tests, benchmarks and demos change about the daemon.
-
-    Attributes:
-        transport: an httpx transport to a practice server in this process.
-        load_engine: how a checkpoint becomes an engine; None: `InferenceEngine.from_checkpoint`.
-        on_decision: sees every decision.
-        health_server: whether /health and /metrics are served.
-    """
-
-    transport: httpx.AsyncBaseTransport | None = None
-    load_engine: Callable[[CheckpointRef], Engine] | None = None
-    on_decision: Callable[[DecisionPoint], None] = lambda _: None
-    health_server: bool = True
 
 
 class LiveDaemon:

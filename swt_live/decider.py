@@ -15,6 +15,7 @@ from swt_core.records import MarketState, TradingDecision
 from swt_core.trading_rules import action_mask, entry_allowed, must_be_flat
 from swt_data.bars import Bars
 from swt_environments.market import entry_rules
+from swt_live.journal_records import DecisionRecord
 from swt_live.ports import Engine, Features
 
 
@@ -65,3 +66,30 @@ def decide(
     observation = features.observe(features.market_rows(bars, row), position[None], bars.close_hp[row])[0]
     decision = engine.decide(observation, mask, minimum_confidence=trading.minimum_confidence)
     return DecisionPoint(market, bars, position.copy(), observation, mask, decision)
+
+
+def decision_record(
+    point: DecisionPoint, *, decided_s: float, bars_id: int, feature_version: str, model_hash: str
+) -> DecisionRecord:
+    """A decision as it is journaled before anything is done about it."""
+    decision, market = point.decision, point.market
+    return DecisionRecord(
+        bar_time_s=market.bar_time_s,
+        decided_s=decided_s,
+        bars_id=bars_id,
+        bars_sha256=point.bars.sha256,
+        observation_sha256=point.observation_sha256,
+        feature_version=feature_version,
+        model_hash=model_hash,
+        position=tuple(float(x) for x in point.position),
+        mask=tuple(bool(x) for x in point.mask),
+        action=decision.action,
+        searched_action=decision.searched_action,
+        confidence=decision.confidence,
+        root_value=decision.root_value,
+        visit_counts=decision.visit_counts,
+        bid_close=market.bid_close_points,
+        ask_close=market.ask_close_points,
+        latency_ms=decision.latency_ms,
+        outcome="decided",
+    )

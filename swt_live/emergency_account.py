@@ -45,6 +45,7 @@ def closing_account(
         ConfigError: the configuration is broken and nothing else names the account; no token.
     """
     warning: str | None = None
+    instrument: str | None
     try:
         config = load()
         values, instrument = config.live.model_dump(), config.data.instrument

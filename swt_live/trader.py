@@ -15,13 +15,13 @@ import sqlite3
 from swt_core.calendar import MINUTE_S
 from swt_core.errors import BrokerError, DataError, SafetyViolation
 from swt_core.position import BUY, CLOSE, SELL
-from swt_live.decider import DecisionPoint, decide
+from swt_live.decider import DecisionPoint, decide, decision_record
 from swt_live.desk import CLOSED_POLL_S, OrderDesk
 from swt_live.emergency_watch import EmergencyWatch
 from swt_live.executor import PlannedOrder
 from swt_live.feed import PriceFeed
 from swt_live.journal import JournalBroken
-from swt_live.journal_records import DecisionRecord, IntentKind
+from swt_live.journal_records import IntentKind
 from swt_live.market_hours import MarketHours
 from swt_live.model_keeper import ModelKeeper
 from swt_live.safety import TradingState
@@ -232,7 +232,15 @@ class LiveTrader:
         self.last_point = point
         self.counters.decisions += 1
         veto = self.desk.veto() if point.decision.action in (BUY, SELL) else None
-        number = self.parts.journal.record_decision(self._record(point, now_s, model.model_hash))
+        number = self.parts.journal.record_decision(
+            decision_record(
+                point,
+                decided_s=now_s,
+                bars_id=self.parts.journal.last_bar_id(),
+                feature_version=self.parts.features.version,
+                model_hash=model.model_hash,
+            )
+        )
         self.parts.on_decision(point)
         if self.parts.self_check is not None:
             self.parts.self_check.decided(number, model)
@@ -288,29 +296,6 @@ class LiveTrader:
         except SafetyViolation as refusal:
             return f"refused: {refusal.message}"
         return f"order {state.value}"
-
-    def _record(self, point: DecisionPoint, now_s: float, model_hash: str) -> DecisionRecord:
-        decision, market = point.decision, point.market
-        return DecisionRecord(
-            bar_time_s=market.bar_time_s,
-            decided_s=now_s,
-            bars_id=self.parts.journal.last_bar_id(),
-            bars_sha256=point.bars.sha256,
-            observation_sha256=point.observation_sha256,
-            feature_version=self.parts.features.version,
-            model_hash=model_hash,
-            position=tuple(float(x) for x in point.position),
-            mask=tuple(bool(x) for x in point.mask),
-            action=decision.action,
-            searched_action=decision.searched_action,
-            confidence=decision.confidence,
-            root_value=decision.root_value,
-            visit_counts=decision.visit_counts,
-            bid_close=market.bid_close_points,
-            ask_close=market.ask_close_points,
-            latency_ms=decision.latency_ms,
-            outcome="decided",
-        )
 
     async def _checks(self) -> None:
         """Position at the broker, reconciliation, candles: after the decision, never before it."""
