@@ -42,7 +42,7 @@ def bench(
 ) -> None:
     """Measure, and print what was measured.
 
-    Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3 --json;
+    Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3;
     swt bench chaos --schedules 50; swt bench chaos --real --rounds 5
     """
     from benchmarks.registry import DESCRIPTIONS, BenchmarkOptions, load_benchmark

@@ -262,6 +262,9 @@ class BadDay:
         await self._restart_trading()
 
     async def _foreign_trade(self) -> None:
+        # What happened before a trader first looked is its starting point, no trade behind its back.
+        if self.trader is None or self.trader.ledger.cursor is None:
+            return
         self.record.foreign_trades += 1
         self.server.exchange.manual_trade(int(self._rng.choice([-3, -1, 1, 2])))
 

@@ -40,8 +40,8 @@ def read_failure_as_flat() -> Iterator[None]:
     """A position query that failed counts as 'flat'."""
     reconcile = Reconciler.reconcile
 
-    async def flat(self: Reconciler, trigger: str) -> Any:
-        result = await reconcile(self, trigger)
+    async def flat(self: Reconciler, *args: Any, **kwargs: Any) -> Any:
+        result = await reconcile(self, *args, **kwargs)
         if not result.ok and self._book.units:
             self._book.adopt(0, 0, 0, 0.0, "")
         return replace(result, ok=True)
@@ -81,7 +81,7 @@ def journal_after_sending() -> Iterator[None]:
     """The intent is written when the answer has come, or has not."""
     send = Executor._send
 
-    async def later(self: Executor, intent: Any, order: Any) -> Any:
+    async def later(self: Executor, intent: Any, *args: Any, **kwargs: Any) -> Any:
         database, create = self._journal._db, self._broker.create_order
         where = (intent.client_id,)
         row = tuple(database.execute("SELECT * FROM intents WHERE client_id = ?", where).fetchone())
@@ -95,7 +95,7 @@ def journal_after_sending() -> Iterator[None]:
                 database.execute(f"INSERT INTO intents VALUES ({holes})", row)  # noqa: S608 - question marks
 
         with patch.object(self._broker, "create_order", sent_first):
-            return await send(self, intent, order)
+            return await send(self, intent, *args, **kwargs)
 
     with patch.object(Executor, "_send", later):
         yield
