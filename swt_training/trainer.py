@@ -290,7 +290,7 @@ class Trainer:
         """Some replayed sessions, searched again with the weights this round began with."""
         counters, table = self.counters, self.replay.table
         count = min(self.config.training.reanalyse_sessions_per_round, len(table))
-        if not count:
+        if not count or not self._plays():
             return None
         rng = self._rng(_REANALYSIS, counters.round)
         chosen = table.taken(np.sort(rng.choice(len(table), count, replace=False)))
