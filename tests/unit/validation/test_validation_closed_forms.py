@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from swt_core.config import SWTConfig
+from swt_core.instruments import instrument
+from swt_core.records import TradeResult
 from swt_core.statistics import trade_statistics
+from swt_data.bars import Bars
+from swt_data.synthetic import synthetic_bars
+from swt_environments.market import Market
+from swt_features.processor import FeatureProcessor
+from swt_validation.analysis import _volatility_at_entry
+from swt_validation.evaluation import Evaluation, trade_columns
 from swt_validation.overfitting import probability_of_overfitting, reality_check
 from swt_validation.report import Fold
-from swt_validation.trades import ratio_intervals
+from swt_validation.trades import by_event, by_volatility, ratio_intervals
 from swt_validation.walk_forward import stitched, t_statistic
 
 ORACLES: dict[str, Any] = json.loads(
@@ -105,3 +115,60 @@ def test_long_folds_weigh_more_than_short_ones() -> None:
     found = stitched("anchored", [fold(100.0, 100.0, 1), fold(400.0, 100.0, 3)], np.zeros(4))
     assert found.efficiency == pytest.approx((100 + 3 * 400) / 4 / 100)
     assert found.t_statistic is None
+
+
+def evaluation_of(bars: Bars, spans: list[tuple[int, int, float]]) -> Evaluation:
+    """Trades between rows (entry, exit) with a profit, all long."""
+    trades = [
+        TradeResult(
+            side=1,
+            entry_time_s=int(bars.time_s[first]),
+            exit_time_s=int(bars.time_s[last]),
+            entry_points=150_000,
+            exit_points=150_000,
+            bars=last - first,
+            pnl_pips=pnl,
+            mae_pips=0.0,
+            mfe_pips=0.0,
+            max_drawdown_pips=0.0,
+            accumulated_drawdown_pips=0.0,
+            spread_pips=0.0,
+            slippage_pips=0.0,
+            forced=False,
+        )
+        for first, last, pnl in spans
+    ]
+    columns = trade_columns(trades, [0] * len(trades))
+    size = len(bars)
+    return Evaluation("weeks", bars.instrument, columns, bars.time_s, np.zeros(size, int), np.zeros(size))
+
+
+def test_the_volatility_of_a_trade_is_what_was_known_before_its_entry() -> None:
+    pair, trading = instrument("GBP_JPY"), SWTConfig()
+    bars = synthetic_bars("realistic", 2, 1, pair)
+    processor = FeatureProcessor(trading.features, pair)
+    found = evaluation_of(bars, [(400, 410, 1.0), (900, 905, -1.0), (1200, 1201, 2.0)])
+    known = _volatility_at_entry(found, Market(bars, processor, trading.trading))
+    changes = np.diff(bars.close_hp) / pair.half_points_per_pip
+    assert known == pytest.approx([changes[row - 61 : row - 1].std() for row in (400, 900, 1200)])
+    later = np.arange(len(bars)) >= 1200
+    other = replace(bars, close_hp=bars.close_hp + 500 * later)
+    assert _volatility_at_entry(found, Market(other, processor, trading.trading)) == pytest.approx(known)
+    names = [bucket.name for bucket in by_volatility(found.trades, known) if bucket.trades]
+    assert names == ["calm", "normal", "stormy"]
+    assert by_volatility(found.trades.select(np.array([0, 1])), known[:2]) == []
+
+
+def test_a_trade_belongs_to_an_event_while_it_is_open_in_it() -> None:
+    pair = instrument("GBP_JPY")
+    opens, closes = (
+        int(np.datetime64(text, "s").astype(int)) for text in ("2016-06-23T20:00", "2016-06-24T20:00")
+    )
+    minutes = np.array([-10, -5, 0, 5, 1435, 1440, 1445]) * 60 + opens
+    bars = replace(synthetic_bars("realistic", 2, 1, pair).rows(slice(0, 7)), time_s=minutes)
+    spans = [(0, 1, 1.0), (0, 2, 2.0), (1, 3, 4.0), (3, 4, 8.0), (4, 6, 16.0), (5, 6, 32.0)]
+    trades = evaluation_of(bars, spans).trades
+    (found,) = by_event(trades, opens - 600, closes + 600)
+    assert (found.name, found.trades) == ("Brexit referendum night (2016)", 3)
+    assert found.total_pips == 4.0 + 8.0 + 16.0
+    assert by_event(trades, opens + 60, closes + 600) == []

@@ -322,7 +322,8 @@ def test_the_heartbeat_goes_on_while_one_stage_takes_long() -> None:
         heartbeat_seconds = 0.0
 
         def __init__(self) -> None:
-            self.kept_alive, self.told = Event(), []
+            self.kept_alive = Event()
+            self.told: list[str] = []
 
         def beat(self, status: str) -> None:
             self.told.append(status)

@@ -122,7 +122,8 @@ def test_each_fold_is_trained_before_and_played_on_its_own_weeks(tmp_path: Path)
 def test_a_walk_that_was_cut_short_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed):
         walk(tmp_path, Trainer(fail_at=1))
-    trainer, told = Trainer(), []
+    trainer = Trainer()
+    told: list[str] = []
     found = walk(tmp_path, trainer, told)
     assert len(trainer.trained) == 1
     assert told[0] == "fold 1 of 2: done before"
