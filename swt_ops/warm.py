@@ -96,8 +96,9 @@ def _decide(config: SWTConfig) -> None:
 
 
 def _judge() -> None:
-    """Synthetic markets, the rules an agent is compared with, and the statistics of a verdict."""
+    """Synthetic markets, a picture's positions, the rules an agent is compared with, a verdict's statistics."""
     from swt_core.instruments import instrument
+    from swt_core.position import STEP_FIELDS, advance_nb, flat_positions
     from swt_data.synthetic import synthetic_bars
     from swt_environments.dataset import load_dataset
     from swt_environments.reference import regime_filter
@@ -110,6 +111,18 @@ def _judge() -> None:
     pair = instrument(config.data.instrument)
     for market_name in ("realistic", "reversion"):
         synthetic_bars(market_name, 3, 1, pair, config.data.spread_pips)
+    price = np.ones(1, np.int64)
+    advance_nb(
+        flat_positions(1),
+        price,
+        price,
+        price,
+        price,
+        price,
+        np.zeros((1, 2)),
+        10.0,
+        np.empty((1, STEP_FIELDS)),
+    )
     dataset = load_dataset(config)
     market = dataset.market
     first = dataset.splits.test.starts[:1]
