@@ -96,7 +96,7 @@ def _decide(config: SWTConfig) -> None:
 
 
 def _judge() -> None:
-    """Synthetic markets, a picture's positions, the rules an agent is compared with, a verdict's statistics."""
+    """Synthetic markets, a picture's positions, the rules to beat, a verdict's statistics."""
     from swt_core.instruments import instrument
     from swt_core.position import STEP_FIELDS, advance_nb, flat_positions
     from swt_data.synthetic import synthetic_bars
