@@ -162,6 +162,8 @@ def _retrain(
     bars = load_source(config).bars
     plans = plan_folds(bars, config, scheme, *shape)
     directory = workspace.root / "walk_forward" / scheme
+    # Any port: the trainer proper may be running beside.
+    program = [sys.executable, "-m", "swt_cli.main", "train", "--health-port", "0"]
     console = Console(stderr=True)
     pool = open_pool(config.pool, workers)
     try:
@@ -172,7 +174,7 @@ def _retrain(
                 scheme=scheme,
                 plans=plans,
                 directory=directory,
-                train=train_by_command([sys.executable, "-m", "swt_cli.main", "train", *options], minutes),
+                train=train_by_command([*program, *options], minutes),
                 pool=pool,
                 clock=SystemClock(),
                 progress=status.update,

@@ -153,6 +153,7 @@ def test_a_trainer_that_fails_is_quoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_command_trains_and_plays_every_fold(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
