@@ -160,7 +160,7 @@ def test_the_command_trains_and_plays_every_fold(tmp_path: Path) -> None:
     from swt_cli.main import app
 
     words = ["validate", "--walk-forward-retrain", "--state-dir", str(tmp_path), "--folds", "2", "--json"]
-    words += ["--fold-weeks", "1", "--train-weeks", "6", "--minutes", "0.2", "--workers", "1"]
+    words += ["--fold-weeks", "1", "--train-weeks", "6", "--minutes", "1.0", "--workers", "1"]
     settings = ["data.market=regimes", "data.market_days=50", "model.hidden_dim=16", "model.support_bins=21"]
     settings += ["trading.search.simulations=2", "training.actors=1"]
     found = CliRunner().invoke(app, [*words, *(w for text in settings for w in ("--set", text))])
