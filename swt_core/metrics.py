@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import psutil
 import uvicorn
-from prometheus_client import CollectorRegistry, Gauge, Info
+from prometheus_client import CollectorRegistry, Info, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from swt_core.clock import Clock
 from swt_core.errors import StateError
 from swt_core.json_text import to_json
+from swt_core.state import StateDirectory
+
+# In a container loopback is the container's own; there it is an address of the stack's network.
+HEALTH_HOST_VARIABLE: Final = "SWT_HEALTH_HOST"
 
 
 @dataclass(frozen=True)
@@ -35,21 +44,90 @@ HealthCheck = Callable[[], Health]
 
 
 def metrics_registry(service: str) -> CollectorRegistry:
-    """A registry of its own (never prometheus' global one) with the process's memory, CPU and threads.
+    """A registry of its own (never prometheus' global one) with the process's and its children's use.
+
+    ``process_*`` (memory, CPU, start, descriptors) are `prometheus_client`'s own and of the process alone.
 
     Args:
         service: ``trainer``, ``validator``, ``live``, …; shown in ``swt_service_info``.
     """
     registry = CollectorRegistry()
-    process = psutil.Process()
     Info("swt_service", "Which daemon this is", registry=registry).info({"service": service})
-    memory = Gauge("swt_process_resident_memory_bytes", "Resident memory of the process", registry=registry)
-    memory.set_function(lambda: float(process.memory_info().rss))
-    cpu = Gauge("swt_process_cpu_seconds", "CPU time used by the process", registry=registry)
-    cpu.set_function(lambda: float(sum(process.cpu_times()[:2])))
-    threads = Gauge("swt_process_threads", "Threads of the process", registry=registry)
-    threads.set_function(lambda: float(process.num_threads()))
+    ProcessCollector(registry=registry)
+    registry.register(ProcessTreeCollector(psutil.Process()))
     return registry
+
+
+def register_state(registry: CollectorRegistry, state: StateDirectory, clock: Clock) -> None:
+    """Show in ``registry`` how old the heartbeat in ``state`` is, and what room its disk has."""
+    registry.register(StateCollector(state, clock))
+
+
+class ProcessTreeCollector(Collector):
+    """The process with its workers, measured at each scrape."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Threads, children, memory and CPU time of the tree."""
+        resident, cpu_s, alive = 0, 0.0, 0
+        for process in (self._process, *self._process.children(recursive=True)):
+            try:
+                with process.oneshot():
+                    times = process.cpu_times()
+                    resident += process.memory_info().rss
+            except psutil.Error:
+                continue  # it ended between the list and the look
+            alive += 1
+            # Children that ended and were waited for go on counting with their parent.
+            cpu_s += times.user + times.system + times.children_user + times.children_system
+        threads = float(self._process.num_threads())
+        yield GaugeMetricFamily("swt_process_threads", "Threads of the process", value=threads)
+        yield GaugeMetricFamily(
+            "swt_process_children", "Processes that the daemon has started", value=float(alive - 1)
+        )
+        yield GaugeMetricFamily(
+            "swt_process_tree_resident_memory_bytes",
+            "Resident memory of the process and its children",
+            value=float(resident),
+        )
+        yield CounterMetricFamily(
+            "swt_process_tree_cpu_seconds", "CPU time used by the process and its children", value=cpu_s
+        )
+
+
+class StateCollector(Collector):
+    """The state directory at each scrape, so that the heartbeat ages when the loop hangs.
+
+    What cannot be read (no heartbeat yet, no directory) is left out.
+    """
+
+    def __init__(self, state: StateDirectory, clock: Clock) -> None:
+        self._state, self._clock = state, clock
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Age of the heartbeat; free and whole size of the disk."""
+        # All names are shown at any time; without a value there is no series.
+        age = GaugeMetricFamily("swt_heartbeat_age_seconds", "Age of the daemon's heartbeat", labels=())
+        free = GaugeMetricFamily("swt_state_disk_free_bytes", "Free where the daemon's state lies", labels=())
+        size = GaugeMetricFamily(
+            "swt_state_disk_size_bytes", "Size of the disk where its state lies", labels=()
+        )
+        try:
+            heartbeat = self._state.heartbeat()
+        except StateError:
+            heartbeat = None
+        if heartbeat is not None:
+            age.add_metric((), max(0.0, heartbeat.age_s(self._clock)))
+        try:
+            disk = shutil.disk_usage(self._state.path)
+        except OSError:
+            pass
+        else:
+            free.add_metric((), float(disk.free))
+            size.add_metric((), float(disk.total))
+        yield from (age, free, size)
 
 
 def health_app(registry: CollectorRegistry, health: HealthCheck) -> Starlette:
@@ -77,15 +155,16 @@ def health_app(registry: CollectorRegistry, health: HealthCheck) -> Starlette:
 
 
 class HealthServer:
-    """Serves `health_app` from a thread of its own, on loopback unless told otherwise."""
+    """Serves `health_app` from a thread of its own: on ``host``, else ``$SWT_HEALTH_HOST``, else loopback."""
 
     def __init__(
-        self, registry: CollectorRegistry, health: HealthCheck, host: str = "127.0.0.1", port: int = 0
+        self, registry: CollectorRegistry, health: HealthCheck, host: str | None = None, port: int = 0
     ) -> None:
         self._server = uvicorn.Server(
             uvicorn.Config(health_app(registry, health), log_config=None, access_log=False, lifespan="off")
         )
-        self._host, self._port = host, port
+        self._host = host or os.environ.get(HEALTH_HOST_VARIABLE) or "127.0.0.1"
+        self._port = port
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._serve, name="health-server", daemon=True)
 

@@ -20,7 +20,7 @@ from swt_core.config import SWTConfig
 from swt_core.errors import StateError, Unavailable
 from swt_core.instruments import Instrument, instrument
 from swt_core.logs import get_logger
-from swt_core.metrics import Health, HealthServer, metrics_registry
+from swt_core.metrics import Health, HealthServer, metrics_registry, register_state
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_features.processor import LOOKBACK, FeatureProcessor
@@ -32,6 +32,7 @@ from swt_live.daemon_options import LiveDirectories, LiveOptions
 from swt_live.decider import DecisionPoint
 from swt_live.disk import disk_full, free_bytes, journal_fault, too_little
 from swt_live.journal import JOURNAL_FILE, Journal, JournalBroken
+from swt_live.limit_metrics import register_limits
 from swt_live.metrics import LiveMetrics
 from swt_live.models import ModelSource
 from swt_live.ports import PriceStream
@@ -69,6 +70,8 @@ class LiveDaemon:
         self.status: LiveStatus | None = None
         self.health_url: str | None = None
         self._registry = metrics_registry("live")
+        register_state(self._registry, self.state, SystemClock())
+        register_limits(self._registry, config)
         self._metrics = LiveMetrics(self._registry)
         self._alerts = alerts_from(environ, self._metrics.on_alert)
         self._replay: ReplayClock | None = None

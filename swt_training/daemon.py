@@ -11,7 +11,7 @@ from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
 from swt_core.local_pool import LocalPool
-from swt_core.metrics import Health, HealthServer, metrics_registry
+from swt_core.metrics import Health, HealthServer, metrics_registry, register_state
 from swt_core.pool import open_pool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
@@ -51,6 +51,7 @@ def run_trainer(
     """
     state = StateDirectory(workspace.training_state)
     registry = metrics_registry("trainer")
+    register_state(registry, state, clock)
     parent = None
     if from_checkpoint is not None:
         from swt_training.fine_tune import load_parent, require_fresh
@@ -61,7 +62,7 @@ def run_trainer(
     with state.writer(), ManagedProcess("trainer", config.process_limits, state, clock) as process:
         server = None
         if health_port is not None:
-            server = HealthServer(registry, lambda: _health(process), "127.0.0.1", health_port).start()
+            server = HealthServer(registry, lambda: _health(process), port=health_port).start()
         try:
             trainer = _trainer(config, workspace, clock, process, registry, on_progress, parent)
             trainer.run()

@@ -62,6 +62,9 @@ def round_figures(
         "Training/learning_rate": learner.learning_rate(),
         "Training/skipped_steps": float(learner.skipped_steps),
         "Training/buffer_sessions": float(held.sessions),
+        "Training/buffer_steps": float(held.steps),
+        "Training/buffer_used_ratio": held.steps / held.capacity_steps,
+        "Training/success_sessions": float(held.success.sessions),
         "Training/buffer_trading_share": held.trading_share,
     }
     return figures | (played_figures(results) if played else {})
@@ -77,6 +80,7 @@ def played_figures(results: Sequence[RolloutResult]) -> dict[str, float]:
         "Performance/self_play_pips": float(pips.mean()),
         "Performance/expectancy_pips": trades.expectancy_pips or 0.0,
         "Performance/win_rate": trades.win_rate or 0.0,
+        "Performance/trades": float(trades.trades),
         "Performance/trades_per_session": trades.trades / len(pips),
     }
 

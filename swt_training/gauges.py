@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from swt_core.checkpoints import CheckpointStore
@@ -30,7 +30,17 @@ class TrainerCollector(Collector):
         self._process, self._clock, self._actors = process, clock, actors
         self._store = CheckpointStore(checkpoints)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        done = self._process.counters
+        yield CounterMetricFamily(
+            "swt_training_episodes", "Episodes played, over all starts", value=float(done.episodes)
+        )
+        yield CounterMetricFamily(
+            "swt_training_checkpoints", "Checkpoints written, over all starts", value=float(done.checkpoints)
+        )
+        yield CounterMetricFamily(
+            "swt_training_starts", "Starts of the trainer on this state", value=float(done.starts)
+        )
         used = GaugeMetricFamily(
             "swt_training_limit_used_ratio", "Share of a hard limit that is used up", labels=["limit"]
         )
@@ -51,11 +61,14 @@ class TrainerCollector(Collector):
         for name, count in {**asdict(counts), "replaced": counts.replaced}.items():
             counted.add_metric([name], float(count))
         yield counted
+        # Shown by name at any time; without a checkpoint there is no series.
+        age = GaugeMetricFamily(
+            "swt_training_checkpoint_age_seconds", "Age of the newest checkpoint", labels=()
+        )
         age_s = self._checkpoint_age_s()
         if age_s is not None:
-            yield GaugeMetricFamily(
-                "swt_training_checkpoint_age_seconds", "Age of the newest checkpoint", value=age_s
-            )
+            age.add_metric((), age_s)
+        yield age
 
     def _checkpoint_age_s(self) -> float | None:
         try:

@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from swt_core.errors import StateError
 from swt_core.logs import get_logger
 from swt_core.state import StateDirectory
+from swt_training.metric_names import FIGURES
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -19,19 +20,20 @@ _log = get_logger(__name__)
 class TrainingMetrics:
     """Writes each round's figures to every place that shows them.
 
-    Names are ``area/figure`` with units in the figure; Prometheus gets ``swt_training_area_figure``.
+    Names are ``area/figure`` with units in the figure; Prometheus calls them as `metric_names` says, and
+    shows those without a value yet as NaN (alarms: 0).
     """
 
     def __init__(self, state: StateDirectory, registry: CollectorRegistry) -> None:
         self._state = state
-        self._registry = registry
-        self._gauges: dict[str, Gauge] = {}
+        self._gauges = _gauges(registry)
         self._writer = SummaryWriter(str(Path(state.path) / "tensorboard"), flush_secs=30)
 
     def write(self, step: int, time_s: float, figures: dict[str, float]) -> None:
         """One record; ``step`` is the number of searched episodes. A full disk is logged, not raised."""
         for name, value in figures.items():
-            self._gauge(name).set(value)
+            if name in self._gauges:
+                self._gauges[name].set(value)
         try:
             self._state.append(METRICS_FILE, {"episode": step, "time_s": time_s, **figures}, durable=False)
             for name, value in figures.items():
@@ -46,8 +48,16 @@ class TrainingMetrics:
         except OSError as error:
             _log.error("metrics not written", error=str(error))
 
-    def _gauge(self, name: str) -> Gauge:
-        if name not in self._gauges:
-            metric = "swt_training_" + name.lower().replace("/", "_")
-            self._gauges[name] = Gauge(metric, f"Training figure {name}", registry=self._registry)
-        return self._gauges[name]
+
+def _gauges(registry: CollectorRegistry) -> dict[str, Gauge]:
+    """The gauge of each figure, label included."""
+    metrics: dict[str, Gauge] = {}
+    found = {}
+    for figure, shown in FIGURES.items():
+        labels = () if shown.label is None else (shown.label,)
+        if shown.metric not in metrics:
+            metrics[shown.metric] = Gauge(shown.metric, shown.help, labels, registry=registry)
+        gauge = metrics[shown.metric]
+        found[figure] = gauge if shown.label is None else gauge.labels(shown.value)
+        found[figure].set(0.0 if figure.startswith("Alarm/") else float("nan"))
+    return found

@@ -231,7 +231,11 @@ class Trainer:
 
     def _report(self, figures: dict[str, float]) -> None:
         counters = self.counters
-        self.metrics.write(counters.episodes, self.clock.time_s(), figures)
+        so_far = {
+            "Training/rounds": float(counters.round),
+            "Training/learner_steps": float(counters.learner_steps),
+        }
+        self.metrics.write(counters.episodes, self.clock.time_s(), figures | so_far)
         progress = {"episodes": counters.episodes, "round": counters.round}
         self.process.beat("training", progress | self.watch.as_counters())
         if self._on_progress is not None:

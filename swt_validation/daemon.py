@@ -7,8 +7,6 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Protocol, Self
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
 from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
@@ -23,6 +21,7 @@ from swt_core.verdict import VERDICT_FILE
 from swt_validation.checkpoint_validation import MarketSource, Progress, Validation, validate_checkpoint
 from swt_validation.ledger import read_ledger
 from swt_validation.levels import LEVELS, Level
+from swt_validation.metrics import ValidatorMetrics
 from swt_validation.players import CheckpointPlayer, Interrupted
 from swt_validation.triggers import Due, History, due, waiting
 
@@ -39,33 +38,6 @@ class Judge(Protocol):
     def __call__(self, checkpoint: CheckpointRef, level: Level, progress: Progress) -> Validation:
         """Judge it, telling ``progress`` each stage; raises `SWTError` when that cannot be done."""
         ...
-
-
-class ValidatorMetrics:
-    """What Prometheus sees of the validator."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.verdicts = Counter(
-            "swt_validator_verdicts", "Verdicts reached", ["level", "decision"], registry=registry
-        )
-        self.failures = Counter("swt_validator_failures", "Validations that failed", registry=registry)
-        self.unreadable = Counter(
-            "swt_validator_unreadable", "Looks at checkpoints/ that met broken files", registry=registry
-        )
-        self.queue = Gauge("swt_validator_queue", "Checkpoints waiting", registry=registry)
-        self.queue_age_s = Gauge(
-            "swt_validator_queue_age_seconds", "Age of the oldest checkpoint that waits", registry=registry
-        )
-        self.age_s = Gauge(
-            "swt_validator_last_verdict_time_seconds", "When the last verdict was reached", registry=registry
-        )
-        self.score = Gauge("swt_validator_score", "Composite score of the last verdict", registry=registry)
-        self.duration = Histogram(
-            "swt_validator_duration_seconds",
-            "Time a validation took",
-            registry=registry,
-            buckets=(1, 3, 10, 30, 60, 120, 300, 600, 1800),
-        )
 
 
 class Validator:
@@ -98,6 +70,7 @@ class Validator:
         self._clock = clock
         self._judge = judge
         self._metrics = metrics
+        metrics.restore(state.path)
         self.on_status: Callable[[str], None] = _ignore
         self._refused: set[tuple[str, Level]] = set()
         self._last: tuple[float, int, float | None] | None = None
@@ -164,6 +137,8 @@ class Validator:
         self._say(f"validating {ref.name} at level {chosen.level}")
         _log.info("validation starts", checkpoint=ref.name, level=chosen.level, reason=chosen.reason)
         start_s = self._clock.monotonic_s()
+        self._metrics.runs.labels(chosen.level).inc()
+        self._metrics.running.set(1.0)
         self._last = (self._clock.time_s(), ref.metadata.episode, ref.metadata.expectancy_pips)
         try:
             result = self._judge(ref, chosen.level, lambda stage: self._say(f"{ref.name}: {stage}"))
@@ -177,11 +152,11 @@ class Validator:
             _log.warning("validation failed", checkpoint=ref.name, level=chosen.level, error=error.message)
             return None
         finally:
+            self._metrics.running.set(0.0)
             self._write_queue(None, [other for other in queue if other.checkpoint.sha256 != ref.sha256])
         verdict = result.verdict
         self._metrics.verdicts.labels(verdict.level, verdict.decision.value).inc()
-        self._metrics.age_s.set(self._clock.time_s())
-        self._metrics.score.set(verdict.score)
+        self._metrics.show(verdict)
         self._metrics.duration.observe(self._clock.monotonic_s() - start_s)
         self.status = f"{ref.name}: {verdict.decision.value}, score {verdict.score:.1f}"
         _log.info(

@@ -8,12 +8,13 @@ from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock, SystemClock
 from swt_core.config import SWTConfig
 from swt_core.logs import configure_logging
-from swt_core.metrics import HealthServer, metrics_registry
+from swt_core.metrics import HealthServer, metrics_registry, register_state
 from swt_core.pool import SerialPool, open_pool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_validation.checkpoint_validation import load_source
-from swt_validation.daemon import Validator, ValidatorMetrics, judge_with, run
+from swt_validation.daemon import Validator, judge_with, run
+from swt_validation.metrics import ValidatorMetrics
 
 
 def serve(
@@ -40,6 +41,7 @@ def serve(
     configure_logging(json=True)
     directory = StateDirectory(state)
     registry = metrics_registry("validator")
+    register_state(registry, directory, clock)
     alone = workers == 1 and config.pool.kind == "local"
     pool = SerialPool() if alone else open_pool(config.pool, workers, clock=clock, at_once=False)
     try:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import httpx
 import pytest
 from prometheus_client import Counter
 from prometheus_client.parser import text_string_to_metric_families
 
+from swt_core.clock import ManualClock
 from swt_core.errors import StateError
-from swt_core.metrics import Health, HealthServer, health_app, metrics_registry
+from swt_core.metrics import Health, HealthServer, health_app, metrics_registry, register_state
+from swt_core.state import StateDirectory
 
 
 def test_a_daemon_shows_its_health_and_metrics() -> None:
@@ -29,10 +35,46 @@ def test_a_daemon_shows_its_health_and_metrics() -> None:
         assert client.get("/nothing").status_code == 404
     assert families["swt_episodes"].samples[0].value == 3
     assert families["swt_service_info"].samples[0].labels == {"service": "trainer"}
-    assert families["swt_process_resident_memory_bytes"].samples[0].value > 1e7
-    assert families["swt_process_cpu_seconds"].samples[0].value > 0
+    assert families["process_resident_memory_bytes"].samples[0].value > 1e7
+    assert families["swt_process_tree_resident_memory_bytes"].samples[0].value > 1e7
+    assert families["swt_process_tree_cpu_seconds"].samples[0].value > 0
     assert families["swt_process_threads"].samples[0].value >= 1
     assert all(family.documentation for family in families.values())
+
+
+def test_the_heartbeat_grows_old_while_nobody_writes_one(tmp_path: Path) -> None:
+    clock, registry = ManualClock(1_000.0), metrics_registry("trainer")
+    state = StateDirectory(tmp_path)
+    register_state(registry, state, clock)
+    assert registry.get_sample_value("swt_heartbeat_age_seconds") is None
+    state.beat(clock, "training")
+    clock.advance(90.0)
+    assert registry.get_sample_value("swt_heartbeat_age_seconds") == 90.0
+    free = registry.get_sample_value("swt_state_disk_free_bytes")
+    size = registry.get_sample_value("swt_state_disk_size_bytes")
+    assert free is not None
+    assert size is not None
+    assert 0 < free <= size
+
+
+def test_a_broken_heartbeat_or_a_missing_directory_leaves_its_figures_out(tmp_path: Path) -> None:
+    registry = metrics_registry("live")
+    (tmp_path / "heartbeat.json").write_text("{")
+    register_state(registry, StateDirectory(tmp_path), ManualClock(0.0))
+    assert registry.get_sample_value("swt_heartbeat_age_seconds") is None
+    gone = metrics_registry("live")
+    register_state(gone, StateDirectory(tmp_path / "gone"), ManualClock(0.0))
+    assert gone.get_sample_value("swt_state_disk_free_bytes") is None
+
+
+def test_children_count_with_their_parent() -> None:
+    registry = metrics_registry("trainer")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert (registry.get_sample_value("swt_process_children") or 0.0) >= 1.0
+        whole = registry.get_sample_value("swt_process_tree_resident_memory_bytes") or 0.0
+        alone = registry.get_sample_value("process_resident_memory_bytes") or 0.0
+        assert whole > alone * 0.5
+        child.communicate(b"\n")
 
 
 async def test_an_unhealthy_daemon_says_so_with_503() -> None:

@@ -16,10 +16,14 @@ from prometheus_client import generate_latest
 from swt_broker.client import OandaClient
 from swt_broker.observer import RequestSeen, operation
 from swt_broker.records import BrokerSettings
+from swt_core.clock import SystemClock
+from swt_core.config import SWTConfig
 from swt_core.errors import BrokerError
-from swt_core.metrics import metrics_registry
+from swt_core.metrics import metrics_registry, register_state
 from swt_core.position import BUY, CLOSE, HOLD
 from swt_core.records import TradeResult
+from swt_core.state import StateDirectory
+from swt_live.limit_metrics import register_limits
 from swt_live.metrics import LiveMetrics
 from swt_live.self_check import SelfCheck
 from swt_live.status import live_status, unwell
@@ -32,6 +36,8 @@ SUFFIXES = {"counter": "_total", "info": "_info"}
 def families() -> dict[str, tuple[str, str]]:
     """Kind and help of every metric the trader serves, by the name a query uses."""
     registry = metrics_registry("live")
+    register_state(registry, StateDirectory("nowhere"), SystemClock())
+    register_limits(registry, SWTConfig())
     LiveMetrics(registry)
     return {
         family.name + SUFFIXES.get(family.type, ""): (family.type, family.documentation)
@@ -40,7 +46,7 @@ def families() -> dict[str, tuple[str, str]]:
 
 
 def test_the_page_names_every_metric_and_no_other() -> None:
-    rows = re.findall(r"^\| `(swt_\w+)` \| (\w+) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
     served = families()
     assert {name for name, _, _ in rows} == set(served)
     for name, kind, text in rows:

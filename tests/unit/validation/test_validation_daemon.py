@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,11 @@ from swt_core.clock import ManualClock
 from swt_core.config import SWTConfig, ValidationConfig
 from swt_core.errors import CorruptCheckpointError, DataError
 from swt_core.protected import QUEUE_FILE, ValidationQueue, protected_by_validation
-from swt_core.state import StateDirectory, read_json, write_bytes
-from swt_validation.daemon import Validator, ValidatorMetrics, _Pulse
+from swt_core.state import StateDirectory, read_json, write_json
+from swt_core.verdict import Decision, Verdict, VerdictData, VerdictStatistics
+from swt_validation.daemon import Validator, _Pulse
 from swt_validation.ledger import Trial, append_trial
+from swt_validation.metrics import ValidatorMetrics
 from swt_validation.triggers import History, due, waiting
 
 SETTINGS = ValidationConfig()
@@ -144,17 +148,24 @@ class FakeJudge:
             ),
         )
 
+        verdict = Verdict(
+            checkpoint_name=checkpoint.name,
+            checkpoint_sha256=checkpoint.sha256,
+            config_hash="c" * 64,
+            level=level,
+            decision=Decision.REJECT,
+            score=50.0,
+            grade="D",
+            data=VerdictData(
+                source="file", sha256="b" * 64, instrument="GBP_JPY", synthetic=True, start_s=0, end_s=1
+            ),
+            statistics=VerdictStatistics(trades=40, safe_f=1.25),
+            created_s=self.clock.time_s(),
+            expires_s=self.clock.time_s() + 1.0,
+        )
         if self.writes_verdict:
-            write_bytes(self.state / checkpoint.sha256 / level / "verdict.json", b"{}")
-
-        class Result:
-            class verdict:
-                level, score = "FULL", 50.0
-
-                class decision:
-                    value = "REJECT"
-
-        return Result()
+            write_json(self.state / checkpoint.sha256 / level / "verdict.json", verdict)
+        return SimpleNamespace(verdict=verdict)
 
 
 class World:
@@ -268,6 +279,35 @@ def test_metrics_count_verdicts_and_failures(world: World) -> None:
     labels = {"level": "FULL", "decision": "REJECT"}
     assert world.registry.get_sample_value("swt_validator_verdicts_total", labels) == 1
     assert world.registry.get_sample_value("swt_validator_failures_total") == 1
+    assert world.registry.get_sample_value("swt_validator_runs_total", {"level": "FULL"}) == 2
+    assert world.registry.get_sample_value("swt_validator_running") == 0
+    assert world.registry.get_sample_value("swt_validator_last_decision", {"decision": "REJECT"}) == 1
+    assert world.registry.get_sample_value("swt_validator_last_decision", {"decision": "DEPLOY"}) == 0
+
+
+def test_the_last_verdicts_figures_are_told_also_after_a_restart(world: World) -> None:
+    def shown(name: str) -> float:
+        found = world.registry.get_sample_value(f"swt_validator_{name}")
+        assert found is not None
+        return found
+
+    assert math.isnan(shown("safe_f"))
+    assert math.isnan(shown("last_verdict_time_seconds"))
+    world.save(10, best=True)
+    world.look_later()
+    judged_s = shown("last_verdict_time_seconds")
+    assert (shown("score"), shown("safe_f"), shown("trades")) == (50.0, 1.25, 40.0)
+    assert math.isnan(shown("sqn"))
+    world.validator = world.start()
+    assert (shown("safe_f"), shown("last_verdict_time_seconds")) == (1.25, judged_s)
+
+
+def test_a_ledger_or_verdict_that_cannot_be_read_shows_nothing(tmp_path: Path) -> None:
+    for text in ("", "{"):
+        (tmp_path / "ledger.jsonl").write_text(text)
+        registry = CollectorRegistry()
+        ValidatorMetrics(registry).restore(tmp_path)
+        assert math.isnan(registry.get_sample_value("swt_validator_score") or 0.0)
 
 
 def test_status_is_told_while_it_works(world: World) -> None:
