@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from swt_cli.bench_all import measure_all, print_page
 from swt_cli.options import Json
 from swt_core.errors import ConfigError
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Which benchmark; without it, the list of them.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(help="Which benchmark; `all`; `page`: a record as Markdown. Without it, the list."),
+    ] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of minutes; rougher.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of every random draw.")] = 1,
     settings: Annotated[
@@ -38,12 +43,21 @@ def bench(
     ablations: Annotated[
         bool, typer.Option("--ablations", help="The learning benchmark also trains the plain algorithm.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="With `all`: the record, written after each benchmark; entries not measured stay."),
+    ] = None,
+    record: Annotated[Path, typer.Option(help="With `page`: the record.")] = Path(
+        "docs/benchmark_results.json"
+    ),
     as_json: Json = False,
 ) -> None:
     """Measure, and print what was measured.
 
     Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3;
-    swt bench chaos --schedules 50; swt bench chaos --real --rounds 5
+    swt bench chaos --schedules 50; swt bench chaos --real --rounds 5;
+    swt bench all --quick --json; swt bench all --option only=wst,search --output record.json;
+    swt bench page --record record.json
     """
     from benchmarks.registry import DESCRIPTIONS, BenchmarkOptions, load_benchmark
     from swt_core.logs import configure_logging
@@ -67,6 +81,12 @@ def bench(
     if ablations:
         pairs["ablations"] = "plain"
     options = BenchmarkOptions(quick=quick, seed=seed, settings=pairs)
+    if name == "all":
+        measure_all(options, output, as_json=as_json)
+        return
+    if name == "page":
+        print_page(record)
+        return
     with console.status(f"measuring {name} …"):
         result = load_benchmark(name).run(options)
     if as_json:

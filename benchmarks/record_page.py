@@ -1,0 +1,96 @@
+"""The page of a benchmark record: `swt bench page > docs/benchmark_results.md`; a test keeps it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from benchmarks.record import BenchmarkRecord, Entry, Machine
+from benchmarks.registry import DESCRIPTIONS
+
+_OPENING: Final = """\
+# What was measured
+
+Written by `swt bench page` from `docs/benchmark_results.json`, the record of `swt bench all`: measure again,
+do not edit. What each key means, and how it is measured, is in [benchmarks](benchmarks.md). null: not
+measured here, because what it needs (a peer, a GPU, data) is not installed.
+"""
+_QUIET_LOAD: Final = 0.25  # load average a core from which speeds are no longer the machine's own
+_ROUGH: Final = (
+    "**quick**: seconds in place of the real measurement; rough, good for nothing but showing that it runs."
+)
+
+
+def record_page(record: BenchmarkRecord) -> str:
+    """Markdown: where and when, then a table for each benchmark."""
+    machines = _machines(record)
+    lines = [_OPENING, *_head(record, machines)]
+    for name, entry in record.benchmarks.items():
+        lines += ["", f"## {name}", "", _sentence(DESCRIPTIONS.get(name, "")), ""]
+        lines += _entry(entry, machines.index(entry.machine) + 1)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _machines(record: BenchmarkRecord) -> list[Machine]:
+    found: list[Machine] = []
+    for entry in record.benchmarks.values():
+        if entry.machine not in found:
+            found.append(entry.machine)
+    return found
+
+
+def _head(record: BenchmarkRecord, machines: list[Machine]) -> Iterator[str]:
+    yield "| machine | processor | cores | memory, GB | system | Python | libraries |"
+    yield "|---|---|---|---|---|---|---|"
+    for number, machine in enumerate(machines, 1):
+        libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
+        yield (
+            f"| {number} | {machine.processor} | {machine.cores} | {machine.memory_gb:g} | {machine.system} "
+            f"| {machine.python} | {libraries} |"
+        )
+    if missing := [name for name in DESCRIPTIONS if name not in record.benchmarks]:
+        yield f"\nNot in this record: {', '.join(missing)}."
+
+
+def _entry(entry: Entry, machine: int) -> Iterator[str]:
+    yield (
+        f"{entry.measured_utc} UTC, machine {machine}, {'quick' if entry.quick else 'full'}, "
+        f"seed {entry.seed}, commit {(entry.commit or 'unknown')[:10]}, {entry.seconds:,.0f} s, "
+        f"load before it {entry.load_before:g}."
+    )
+    if entry.quick:
+        yield f"\n{_ROUGH}"
+    if entry.load_before > entry.machine.cores * _QUIET_LOAD:
+        yield "\n**Measured on a busy machine**: speeds are too low."
+    if entry.result is None:
+        yield f"\n**Failed**: `{entry.error}`"
+        return
+    yield from ("", "| key | value |", "|---|---|")
+    yield from (
+        f"| `{key}` | {_text(value)} |" for key, value in entry.result.items() if not isinstance(value, list)
+    )
+    for key, value in entry.result.items():
+        if isinstance(value, list) and value:
+            yield from _runs(key, value)
+
+
+def _runs(title: str, runs: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"\n`{title}`:\n"
+    yield "| key |" + "".join(f" {number} |" for number in range(1, len(runs) + 1))
+    yield "|---|" + "---|" * len(runs)
+    for key in runs[0]:
+        yield f"| `{key}` |" + "".join(f" {_text(run.get(key))} |" for run in runs)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")

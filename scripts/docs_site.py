@@ -1,0 +1,139 @@
+"""What mkdocs needs beyond the pages in docs/: the navigation, the README, and the code's reference.
+
+The navigation is `docs/index.md` (a section for each heading, a page for each link), so that there is one
+map. README, CONTRIBUTING, CHANGELOG and LICENSE join as pages of their own; links to other files of the
+repository, which the site does not have, become plain text. The reference has one page for each package,
+with every module of it, read from docstrings without importing anything.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOT_PAGES = {
+    "README.md": "overview.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "LICENSE": "license.md",
+}
+REFERENCE = "api"
+LAYERS = ("core", "broker", "data", "features", "environments", "models", "inference")
+LAYERS += ("training", "validation", "live", "ops", "cli")
+_HEADING = re.compile(r"^## (.+)$")
+_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def packages() -> list[str]:
+    """Every package of the product, subpackages included, dotted, in the order of the layers."""
+    found = [
+        ".".join(init.parent.relative_to(ROOT).parts)
+        for layer in LAYERS
+        for init in sorted((ROOT / f"swt_{layer}").rglob("__init__.py"))
+    ]
+    return [*found, "benchmarks"]
+
+
+def modules(package: str) -> list[str]:
+    """The package itself and its public modules, dotted."""
+    directory = ROOT.joinpath(*package.split("."))
+    return [package] + [
+        f"{package}.{path.stem}" for path in sorted(directory.glob("*.py")) if not path.stem.startswith("_")
+    ]
+
+
+def reference_page(package: str) -> str:
+    """Markdown of a package's page of the reference."""
+    parts = [f"# {package}\n"]
+    parts += [f"::: {module}\n" for module in modules(package)]
+    return "\n".join(parts)
+
+
+def reference_index() -> str:
+    """Markdown of the reference's first page."""
+    lines = [f"- [{package}]({package}.md)" for package in packages()]
+    return "# Reference of the code\n\nFrom the docstrings, lowest layer first.\n\n" + "\n".join(lines) + "\n"
+
+
+def navigation(index: str) -> list[Any]:
+    """mkdocs' nav of the links in `docs/index.md`, one section for each of its headings."""
+    sections: list[tuple[str, list[dict[str, str]]]] = []
+    seen = {"index.md"}
+    for line in index.splitlines():
+        if heading := _HEADING.match(line):
+            sections.append((heading[1], []))
+        for title, target in _LINK.findall(line):
+            page = site_path("index.md", target.partition("#")[0])
+            if sections and page is not None and page not in seen and page.endswith(".md"):
+                seen.add(page)
+                sections[-1][1].append({title[:1].upper() + title[1:]: page})
+    code = [f"{REFERENCE}/index.md", *({package: f"{REFERENCE}/{package}.md"} for package in packages())]
+    return [
+        {"Documentation": "index.md"},
+        *({name: pages} for name, pages in sections if pages),
+        {"Code": code},
+    ]
+
+
+def site_path(page: str, target: str) -> str | None:
+    """Where a page's relative link leads within the site; None when the site does not have it."""
+    if not target:
+        return page
+    source = {site: f"../{name}" for name, site in ROOT_PAGES.items()}.get(page, page)
+    path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(source), target))
+    if path in ROOT_PAGES:
+        return ROOT_PAGES[path]
+    if path.startswith("docs/") and (ROOT / path).is_file():
+        return path.removeprefix("docs/")
+    return path.removeprefix("docs/") if path.startswith(f"docs/{REFERENCE}/") else None
+
+
+def site_markdown(text: str, page: str) -> str:
+    """A page's text with its links as the site has them."""
+
+    def link(match: re.Match[str]) -> str:
+        title, (target, hash_, anchor) = match[1], match[2].partition("#")
+        if "://" in match[2] or match[2].startswith("mailto:"):
+            return match[0]
+        found = site_path(page, target)
+        if found is None:
+            return title
+        relative = posixpath.relpath(found, posixpath.dirname(page) or ".")
+        return f"[{title}]({relative if target else ''}{hash_}{anchor})"
+
+    pieces, end = [], 0
+    for fence in _FENCE.finditer(text):
+        pieces += [_LINK.sub(link, text[end : fence.start()]), fence[0]]
+        end = fence.end()
+    return "".join([*pieces, _LINK.sub(link, text[end:])])
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    config.nav = navigation((Path(config.docs_dir) / "index.md").read_text())
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    from mkdocs.structure.files import File
+
+    pages = {site: (ROOT / name).read_text() for name, site in ROOT_PAGES.items()}
+    pages |= {f"{REFERENCE}/{package}.md": reference_page(package) for package in packages()}
+    pages[f"{REFERENCE}/index.md"] = reference_index()
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    if page.file.src_uri.startswith(f"{REFERENCE}/"):
+        return markdown
+    return site_markdown(markdown, page.file.src_uri)
