@@ -16,6 +16,7 @@ from swt_cli import (
     buffer,
     compare,
     config,
+    container,
     data,
     demo,
     doctor,
@@ -31,6 +32,7 @@ from swt_cli import (
 from swt_core.errors import SWTError
 from swt_core.numba_cache import configure_numba_cache
 from swt_core.parent import SUPERVISED_VARIABLE, end_with_parent, supervised
+from swt_ops.container import CONTAINER_VARIABLE, adopt_stack_variables
 
 # `swt --help` is a map: every command stands in one of these panels.
 SETUP = "Set up and look around"
@@ -83,6 +85,7 @@ app.add_typer(buffer.app, name="buffer", rich_help_panel=MODEL)
 app.command("up", rich_help_panel=OPERATION)(up.up)
 app.command("watchdog", rich_help_panel=OPERATION)(watchdog.watchdog)
 app.command("status", rich_help_panel=OPERATION)(status.status)
+app.command("container", hidden=True)(container.container)
 
 
 def main() -> None:
@@ -93,6 +96,8 @@ def main() -> None:
         del os.environ[SUPERVISED_VARIABLE]
         end_with_parent()
     try:
+        if os.environ.get(CONTAINER_VARIABLE):
+            adopt_stack_variables(os.environ)
         app()
     except SWTError as error:
         Console(stderr=True, soft_wrap=True).print(

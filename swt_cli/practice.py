@@ -38,7 +38,9 @@ def practice(
         datetime | None,
         typer.Option(help="Market time (UTC) at which the replay begins; by default after 600 bars."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Loopback address.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address; another than loopback takes a token of its own.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port.")] = 8095,
     state_dir: StateDir = Path("state"),
     test_range: Annotated[

@@ -7,13 +7,13 @@ and its task given to another; a task that fails with several workers is given u
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from swt_core.clock import Clock
 from swt_core.config.models import PoolConfig
+from swt_core.cores import available_cores
 from swt_core.errors import SWTError
 from swt_core.shared_arrays import Arrays, HeldArrays, SharedArrays
 
@@ -95,8 +95,8 @@ class WorkerPool(Protocol):
 
 
 def default_workers(cores: int | None = None) -> int:
-    """85 % of the cores (by default this machine's), at least one."""
-    return max(1, int(0.85 * (cores or os.cpu_count() or 1)))
+    """85 % of the cores (by default those that this process may use), at least one."""
+    return max(1, int(0.85 * (cores or available_cores())))
 
 
 def open_pool(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import psutil
 
 from swt_core.clock import Clock
+from swt_core.cores import available_cores
 
 _GB: Final = 1e9
 
@@ -18,7 +18,7 @@ class Resources:
     """What a process and its children use right now."""
 
     memory_gb: float
-    cpu_percent: float  # share of all cores, since the last look
+    cpu_percent: float  # share of all cores it may use, since the last look
 
 
 class ResourceProbe(Protocol):
@@ -42,7 +42,7 @@ class ProcessTreeProbe:
         # A child that ended takes its CPU time along: never less than nothing.
         used_s, elapsed_s = max(0.0, cpu_s - self._last_cpu_s), now_s - self._last_s
         self._last_s, self._last_cpu_s = now_s, cpu_s
-        share = used_s / elapsed_s / (os.cpu_count() or 1) if elapsed_s > 0 else 0.0
+        share = used_s / elapsed_s / available_cores() if elapsed_s > 0 else 0.0
         return Resources(memory / _GB, 100.0 * share)
 
     def _measure(self) -> tuple[int, float]:

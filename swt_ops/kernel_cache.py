@@ -36,14 +36,25 @@ def read_kernel_cache(directory: Path | None = None, sources: Path = _SOURCES) -
         names = list(cached_kernels(file.read_text(encoding="utf-8")))
         if not names:
             continue
-        # As `swt_core.numba_locator` names it.
-        place = root / f"{file.parent.name}.{file.stem}-{sources_hash(file, sources)[:16]}"
+        place = _place(root, file, sources)
         stored = [path.name for path in place.glob("*.nbi")] if place.is_dir() else []
         module = ".".join(file.relative_to(sources).with_suffix("").parts)
         for name in names:
             found = any(entry.startswith(f"{file.stem}.{name}-") for entry in stored)
             (warm if found else cold).append(f"{module}.{name}")
     return KernelCache(root, tuple(warm), tuple(cold))
+
+
+def cache_directories(directory: Path, sources: Path = _SOURCES) -> list[Path]:
+    """The cache's directories that belong to today's sources, for a copy without the others."""
+    files = sorted(path for package in sources.glob("swt_*") for path in package.rglob("*.py"))
+    with_kernels = (file for file in files if any(cached_kernels(file.read_text(encoding="utf-8"))))
+    return [place for file in with_kernels if (place := _place(directory, file, sources)).is_dir()]
+
+
+def _place(root: Path, file: Path, sources: Path) -> Path:
+    """As `swt_core.numba_locator` names it."""
+    return root / f"{file.parent.name}.{file.stem}-{sources_hash(file, sources)[:16]}"
 
 
 def cached_kernels(source: str) -> Iterator[str]:

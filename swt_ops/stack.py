@@ -18,9 +18,8 @@ from swt_core.worker import ONE_THREAD
 from swt_core.workspace import Workspace
 from swt_live.accounts import broker_settings
 from swt_live.alerts import WEBHOOK_VARIABLE
+from swt_ops.pace import PracticeMode, market_pace
 from swt_ops.processes import ProcessSpec
-
-PracticeMode = Literal["real_time", "accelerated", "lockstep"]
 
 _SECRETS: Final = (TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, WEBHOOK_VARIABLE)
 # What a process may take beyond its own limit for a graceful stop.
@@ -122,18 +121,8 @@ def build_stack(
 
 
 def _pace(loaded: LoadedConfig, options: StackOptions) -> list[str]:
-    """Intervals that are market seconds to the trader, chosen so that they suit the wall clock.
-
-    At 60 market seconds a second a look at the flags each market second would be 60 round trips, and ten
-    market seconds without a price no more than a hiccup. What the person set stays.
-    """
-    speed = {"real_time": 1.0, "accelerated": max(1.0, options.practice_speed), "lockstep": 60.0}
-    pace = speed[options.practice_mode]
-    fitting = {
-        "live.flag_poll_seconds": min(60.0, pace),
-        "live.stale_after_seconds": max(10.0, 2.0 * pace),
-        "live.status_seconds": 10.0 * pace,
-    }
+    """Intervals that are market seconds to the trader; what the person set stays."""
+    fitting = market_pace(options.practice_mode, options.practice_speed)
     return [f"{key}={value:g}" for key, value in fitting.items() if not _by_person(loaded.origins.get(key))]
 
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from swt_broker.credentials import EMBEDDED_TOKEN, TOKEN_VARIABLE
 from swt_core.errors import ConfigError
 from swt_data.bars import Bars
 from swt_live.practice.account_routes import AccountRoutes
@@ -153,7 +154,7 @@ class PracticeServer:
         """Serve until interrupted.
 
         Raises:
-            ConfigError: for an address that is not loopback, or a port that is taken.
+            ConfigError: an address that is not loopback without a token of its own, or a port that is taken.
         """
         server = _Uvicorn(self, host, port)
         # uvicorn would only log a taken port and exit; asked first, it is a sentence with a remedy.
@@ -183,12 +184,16 @@ class PracticeServer:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn on loopback; open streams are ended when it stops."""
+    """uvicorn on loopback, elsewhere only with a token that is no secret of this source; open streams are
+    ended when it stops.
+    """
 
     def __init__(self, practice: PracticeServer, host: str, port: int) -> None:
-        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        if not loopback and practice.settings.token == EMBEDDED_TOKEN:
             raise ConfigError(
-                f"the practice server listens on loopback only, not {host}", remedy="use 127.0.0.1"
+                f"without a token of its own the practice server listens on loopback only, not {host}",
+                remedy=f"use 127.0.0.1, or set {TOKEN_VARIABLE}",
             )
         super().__init__(
             uvicorn.Config(

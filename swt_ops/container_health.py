@@ -1,0 +1,164 @@
+"""``python -m swt_ops.container_health``: is this container's daemon well? Exit code 0 or 1, and a line.
+
+Well means: /health answers 200 and the heartbeat is fresh. A daemon that hangs is ended, so that the restart
+policy starts it again: Docker itself restarts nothing that is merely unhealthy. Next to nothing is imported
+while all is well, because this runs every few seconds in every container.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from swt_core.clock import SystemClock
+
+# Three heartbeats of the default interval; loading bars and compiling kernels beats none.
+STALE_AFTER_S: Final = 180.0
+STARTING_S: Final = 900.0
+# A clock that was set, or a machine that slept, makes a heartbeat old without its process being hung.
+CONFIRM_S: Final = 60.0
+_TIMEOUT_S: Final = 5.0
+# The container's own /tmp: is the daemon still waiting for its bars; which stale heartbeat was met, and when.
+WAITING_MARKER: Final = Path("/tmp/swt-waits")  # noqa: S108
+_STALE_MARKER: Final = Path("/tmp/swt-stale")  # noqa: S108
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A container's state directory, and where its daemon answers (None: nowhere)."""
+
+    directory: str
+    url: str | None
+    hangs: bool = True
+
+
+CHECKED: Final = {
+    "trainer": Checked("training_state", "http://127.0.0.1:8081/health"),
+    "validator": Checked("validation_state", "http://127.0.0.1:8082/health"),
+    "live": Checked("live_state", "http://127.0.0.1:8080/health"),
+    "data": Checked("data", None, hangs=False),
+    "practice": Checked("practice_state", "http://127.0.0.1:8095/", hangs=False),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a container is well, and the sentence that says so.
+
+    Attributes:
+        stale_s: time of a heartbeat that is too old; None: it is fresh, or there is none.
+    """
+
+    well: bool
+    sentence: str
+    stale_s: float | None = None
+
+
+def check(
+    role: str, root: Path, now_s: float, answer: Callable[[str], tuple[int, str]], *, waits: bool = False
+) -> Verdict:
+    """Look once.
+
+    Args:
+        role: of the container.
+        root: the state directories' root.
+        now_s: wall clock, UTC epoch seconds.
+        answer: status code and first text of a URL; `OSError` where nothing answers.
+        waits: the daemon waits for its bars, and has not begun.
+    """
+    if role not in CHECKED:
+        return Verdict(True, f"{role} is no daemon")
+    checked = CHECKED[role]
+    beat = _heartbeat(root / checked.directory)
+    status = "" if beat is None else beat.status
+    if beat is not None:
+        age_s = now_s - beat.time_s
+        resting = status.startswith(("off", "idle"))
+        if age_s > (STARTING_S if status.startswith("starting") else STALE_AFTER_S):
+            # A practice server beats none itself: an old one is of an idle container.
+            if checked.url is None or checked.hangs:
+                return Verdict(False, f"{role}: no heartbeat for {age_s:.0f} s", beat.time_s)
+        elif resting:
+            return Verdict(True, f"{role}: {status}")
+    elif checked.url is None:
+        return Verdict(False, f"{role}: no heartbeat yet")
+    if checked.url is None:
+        return Verdict(True, f"{role}: {status}")
+    try:
+        code, text = answer(checked.url)
+    except OSError as error:
+        if waits:
+            return Verdict(True, f"{role}: waits for the data service to fill the bar store")
+        return Verdict(False, f"{role}: {checked.url} does not answer: {error}")
+    # The practice server wants a token for everything: refusing is answering.
+    well = code == 200 or (role == "practice" and code < 500)
+    return Verdict(well, f"{role}: {code} {text}")
+
+
+def confirmed(memory: Path, stale_s: float | None, monotonic_s: float) -> bool:
+    """Whether this very stale heartbeat was met `CONFIRM_S` ago already; notes it where it was not."""
+    try:
+        seen, since_s = json.loads(memory.read_text())
+        if seen == stale_s:
+            return bool(monotonic_s - since_s >= CONFIRM_S)
+    except (OSError, ValueError, TypeError):
+        pass
+    memory.write_text(json.dumps([stale_s, monotonic_s]))
+    return False
+
+
+def ask(url: str) -> tuple[int, str]:
+    """Status code and the first text of what ``url`` answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - our own loopback
+            return response.status, response.read(400).decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(400).decode(errors="replace")
+
+
+def main(environ: Mapping[str, str] = os.environ) -> int:
+    """Check the container whose role stands in the environment."""
+    role, root = environ.get("SWT_CONTAINER", "shell"), Path(environ.get("SWT_STATE_DIR", "."))
+    clock = SystemClock()
+    verdict = check(role, root, clock.time_s(), ask, waits=WAITING_MARKER.exists())
+    print(verdict.sentence)
+    hangs = verdict.stale_s is not None and CHECKED[role].hangs
+    if hangs and confirmed(_STALE_MARKER, verdict.stale_s, clock.monotonic_s()):
+        print(_end(role, root, clock))
+    return 0 if verdict.well else 1
+
+
+def _end(role: str, root: Path, clock: SystemClock) -> str:
+    """End the daemon, if it is really the one that beats no more."""
+    from swt_core.workspace import Workspace
+    from swt_ops.watchdog import Watchdog, WatchPolicy
+
+    policy = WatchPolicy(STALE_AFTER_S, STARTING_S, confirm_s=0.0)
+    reports = Watchdog(Workspace(root), policy, clock, [role]).look()
+    return ", ".join(report.finding.value for report in reports)
+
+
+class _Beat(NamedTuple):
+    """What this needs of `swt_core.state.Heartbeat`, without importing what that stands on."""
+
+    time_s: float
+    status: str
+
+
+def _heartbeat(directory: Path) -> _Beat | None:
+    try:
+        found = json.loads((directory / "heartbeat.json").read_bytes())
+        return _Beat(float(found["time_s"]), str(found["status"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""When a container is well."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from swt_core.state import Heartbeat, write_json
+from swt_ops import container_health
+from swt_ops.container_health import ask, check, confirmed, main
+
+NOW_S = 10_000.0
+
+
+def beat(root: Path, directory: str, age_s: float, status: str = "running") -> None:
+    write_json(
+        root / directory / "heartbeat.json",
+        Heartbeat(schema_version=1, time_s=NOW_S - age_s, pid=1, status=status),
+    )
+
+
+def well(_url: str) -> tuple[int, str]:
+    return 200, "{}"
+
+
+def nobody(_url: str) -> tuple[int, str]:
+    raise ConnectionRefusedError("refused")
+
+
+@pytest.mark.parametrize(
+    ("role", "directory"),
+    [("trainer", "training_state"), ("validator", "validation_state"), ("live", "live_state")],
+)
+def test_a_daemon_is_well_when_it_answers_and_beats(tmp_path: Path, role: str, directory: str) -> None:
+    beat(tmp_path, directory, 30.0)
+    assert check(role, tmp_path, NOW_S, well).well
+    assert not check(role, tmp_path, NOW_S, nobody).well
+    assert not check(role, tmp_path, NOW_S, lambda _: (503, "feed stale")).well
+
+
+def test_a_stale_heartbeat_is_unhealthy_though_health_answers(tmp_path: Path) -> None:
+    beat(tmp_path, "training_state", 181.0)
+    found = check("trainer", tmp_path, NOW_S, well)
+    assert not found.well
+    assert found.stale_s == NOW_S - 181.0
+
+
+def test_a_daemon_that_starts_may_take_longer(tmp_path: Path) -> None:
+    beat(tmp_path, "training_state", 600.0, "starting")
+    assert check("trainer", tmp_path, NOW_S, well).well
+    beat(tmp_path, "training_state", 901.0, "starting")
+    assert not check("trainer", tmp_path, NOW_S, well).well
+
+
+def test_a_daemon_without_a_heartbeat_is_judged_by_its_answer(tmp_path: Path) -> None:
+    assert check("trainer", tmp_path, NOW_S, well).well
+    assert not check("trainer", tmp_path, NOW_S, nobody).well
+
+
+def test_waiting_for_bars_is_well(tmp_path: Path) -> None:
+    assert check("trainer", tmp_path, NOW_S, nobody, waits=True).well
+
+
+def test_an_idle_container_is_well_while_it_beats(tmp_path: Path) -> None:
+    beat(tmp_path, "practice_state", 20.0, "off: an account at OANDA is configured")
+    beat(tmp_path, "data", 20.0, "idle: a recording")
+    assert check("practice", tmp_path, NOW_S, nobody).well
+    assert check("data", tmp_path, NOW_S, nobody).well
+    beat(tmp_path, "data", 200.0, "idle: a recording")
+    assert not check("data", tmp_path, NOW_S, nobody).well
+    assert not check("data", tmp_path / "empty", NOW_S, nobody).well
+
+
+def test_the_practice_server_is_well_when_it_refuses_strangers(tmp_path: Path) -> None:
+    beat(tmp_path, "practice_state", 5_000.0, "off: once upon a time")
+    assert check("practice", tmp_path, NOW_S, lambda _: (401, "")).well
+    assert not check("practice", tmp_path, NOW_S, lambda _: (500, "")).well
+    assert not check("practice", tmp_path, NOW_S, nobody).well
+
+
+def test_a_broken_heartbeat_is_none(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "heartbeat.json").write_text('{"time_s": "soon"}')
+    assert not check("data", tmp_path, NOW_S, nobody).well
+
+
+def test_what_is_no_daemon_is_well(tmp_path: Path) -> None:
+    assert check("shell", tmp_path, NOW_S, nobody).well
+
+
+def test_a_hang_must_be_seen_for_a_minute_before_it_is_ended(tmp_path: Path) -> None:
+    memory = tmp_path / "stale"
+    assert not confirmed(memory, 5.0, 100.0)
+    assert not confirmed(memory, 5.0, 159.0)
+    assert confirmed(memory, 5.0, 160.0)
+    assert not confirmed(memory, 6.0, 400.0)
+    memory.write_text("torn")
+    assert not confirmed(memory, 6.0, 800.0)
+
+
+def test_the_check_is_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_health, "_STALE_MARKER", tmp_path / "stale")
+    ended: list[str] = []
+    monkeypatch.setattr(container_health, "_end", lambda role, root, clock: ended.append(role) or "ended")
+    environ = {"SWT_CONTAINER": "trainer", "SWT_STATE_DIR": str(tmp_path)}
+    beat(tmp_path, "training_state", 0.0)
+    assert main(environ) == 1
+    assert "no heartbeat for" in capsys.readouterr().out
+    assert not ended
+    stale_s, since_s = json.loads((tmp_path / "stale").read_text())
+    (tmp_path / "stale").write_text(json.dumps([stale_s, since_s - 61.0]))
+    assert main(environ) == 1
+    assert ended == ["trainer"]
+    assert main({}) == 0
+
+
+def test_asking_tells_code_and_text_of_refusals_too() -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/health" else 503)
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert ask(f"{url}/health") == (200, "/health")
+        assert ask(f"{url}/ill") == (503, "/ill")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    with pytest.raises(OSError):
+        ask(url)
