@@ -20,6 +20,7 @@ from swt_core.clock import Clock, SystemClock, utc_datetime
 REDACTED: Final = "[redacted]"
 _SECRET_KEY = re.compile(r"token|secret|password|passwd|api_?key|authorization|credential", re.IGNORECASE)
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w\-.~+/]+=*")
+_LEAST_SECRET_CHARACTERS: Final = 8
 _registered_secrets: set[str] = set()
 
 
@@ -94,8 +95,11 @@ def correlation(**ids: str | int) -> Iterator[None]:
 
 
 def register_secret(secret: str) -> None:
-    """Never let this text reach a log, whatever field or message it hides in."""
-    if secret:
+    """Never let this text reach a log, whatever field or message it hides in.
+
+    Less than `_LEAST_SECRET_CHARACTERS` are no secret: replacing them would shred every line.
+    """
+    if len(secret) >= _LEAST_SECRET_CHARACTERS:
         _registered_secrets.add(secret)
 
 
