@@ -1,8 +1,8 @@
 """One container, one role: what the stack's variables mean, and what its command runs.
 
 The compose file speaks in the words of `.env` (OANDA_API_KEY, PRACTICE_MODE, …). Every `swt` inside a
-container understands them, so `docker exec` reaches the same account as the daemon. Outside they mean nothing:
-there a variable that happens to be set must not turn a demonstration into trading.
+container understands them, so `docker exec` reaches the same account as the daemon. Outside they mean
+nothing: there a variable that happens to be set must not turn a demonstration into trading.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ CHECKED: Final = {
     "validator": Checked("validation_state", "http://127.0.0.1:8082/health"),
     "live": Checked("live_state", "http://127.0.0.1:8080/health"),
     "data": Checked("data", None, hangs=False),
-    "practice": Checked("practice_state", "http://127.0.0.1:8095/", hangs=False),
+    "practice": Checked("practice_state", "http://127.0.0.1:8095/health", hangs=False),
 }
 
 
