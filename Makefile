@@ -3,20 +3,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-oracle test-ray coverage lint clean
+.PHONY: install run test test-slow test-oracle test-ray coverage coverage-critical docs lint clean
 
 ## The two commands: `make run` shows the whole loop, `make test` checks it.
 run: $(STAMP)
 	$(BIN)/swt demo $(if $(DATA),--data $(DATA))
 
-test: $(STAMP) lint
+test: $(STAMP) lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,docs]'
 	touch $@
 
 lint: $(STAMP)
@@ -39,6 +39,17 @@ test-ray: $(STAMP)
 ## Coverage of the fast suite, branches included (kernels under numba count in their own jit-off pass).
 coverage: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=html
+
+## Every branch, with numba's compilation off, of what money hangs on: position accounting, checkpoints,
+## order rules, journal, reconciler. Files and tests: tests/critical_coverage.ini. Fails below 100 %.
+coverage-critical: $(STAMP)
+	NUMBA_DISABLE_JIT=1 COVERAGE_FILE=.coverage.critical $(BIN)/pytest -q \
+	  $$(sed -n 's/^# run //p' tests/critical_coverage.ini) \
+	  --cov --cov-config=tests/critical_coverage.ini --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+## The documentation as a site, with a reference of the code: build/docs/index.html. A broken link fails.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

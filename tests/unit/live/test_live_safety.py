@@ -174,3 +174,11 @@ async def test_a_position_nobody_may_manage_is_closed(tmp_path: Path) -> None:
     world.start_trader()
     await world.run(2)
     assert world.broker.units == 0
+
+
+def test_a_halt_refuses_entries_and_says_why_first(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, max_daily_loss_pips=50)
+    watched.close(-60.0)
+    watched.monitor.halt("somebody else traded")
+    assert watched.monitor.entry_refusal() == "halted: somebody else traded"
+    assert watched.make().entry_refusal() == "halted: somebody else traded"
