@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from swt_cli import (
     bench,
@@ -17,6 +18,7 @@ from swt_cli import (
     compare,
     config,
     container,
+    dashboard,
     data,
     demo,
     doctor,
@@ -41,8 +43,27 @@ MODEL = "Train and judge"
 TRADING = "Trade"
 OPERATION = "Operate"
 
+# The order in which a user needs them; panels come in the order of their first command.
+ORDER = (
+    *("doctor", "demo", "up", "config"),
+    *("data", "features"),
+    *("train", "buffer", "validate", "validator", "compare", "bench"),
+    *("practice", "live", "emergency-close"),
+    *("status", "dashboard", "watchdog", "migrate"),
+)
+
+
+class Map(TyperGroup):
+    """The commands in `ORDER`."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 app = typer.Typer(
     name="swt",
+    cls=Map,
     help="A forex trading system: Stochastic MuZero on wavelet scattering features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -82,9 +103,10 @@ app.command("demo", rich_help_panel=SETUP)(demo.demo)
 app.command("doctor", rich_help_panel=SETUP)(doctor.doctor)
 app.add_typer(train.app, name="train", rich_help_panel=MODEL)
 app.add_typer(buffer.app, name="buffer", rich_help_panel=MODEL)
-app.command("up", rich_help_panel=OPERATION)(up.up)
+app.command("up", rich_help_panel=SETUP)(up.up)
 app.command("watchdog", rich_help_panel=OPERATION)(watchdog.watchdog)
 app.command("status", rich_help_panel=OPERATION)(status.status)
+app.command("dashboard", rich_help_panel=OPERATION)(dashboard.dashboard)
 app.command("container", hidden=True)(container.container)
 
 

@@ -16,14 +16,24 @@ def status(
     stale_after: Annotated[
         float, typer.Option(min=1.0, help="A heartbeat older than this is an alarm, s.")
     ] = 180.0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Full screen, refreshed until Ctrl-C.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Time between two frames of --watch, s.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="One frame of --watch, and end.")] = False,
     as_json: Json = False,
 ) -> None:
     """Daemons, progress, last verdict, position, profit and alarms, from the state directories alone.
 
-    Exits with 1 when there are alarms.
+    Exits with 1 when there are alarms; --watch with 0.
 
-    Examples: swt status; swt status --json; swt status --state-dir /srv/swt
+    Examples: swt status; swt status --json; swt status --watch; swt status --state-dir /srv/swt
     """
+    if watch or once:
+        from swt_cli.dashboard import show_terminal
+
+        show_terminal(state_dir, every, once, stale_after)
+        return
     from swt_core.clock import SystemClock
     from swt_core.json_text import to_json
     from swt_core.workspace import Workspace

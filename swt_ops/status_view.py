@@ -14,7 +14,7 @@ from swt_core.clock import iso_utc
 from swt_ops.processes import ProcessState, ProcessView
 from swt_ops.status import DaemonState, DaemonStatus, InstallationStatus
 
-_COLOURS: Final = {
+STATE_COLOURS: Final = {
     DaemonState.RUNNING: "green",
     DaemonState.STALE: "red",
     DaemonState.FAILED: "red",
@@ -29,7 +29,7 @@ _PROCESS_COLOURS: Final = {
     ProcessState.GAVE_UP: "red",
     ProcessState.STOPPED: "dim",
 }
-_DECISIONS: Final = {"DEPLOY": "green", "TEST": "blue", "IMPROVE": "yellow", "REJECT": "red"}
+DECISION_COLOURS: Final = {"DEPLOY": "green", "TEST": "blue", "IMPROVE": "yellow", "REJECT": "red"}
 
 
 def status_view(status: InstallationStatus) -> RenderableType:
@@ -38,7 +38,7 @@ def status_view(status: InstallationStatus) -> RenderableType:
     for heading in ("daemon", "state", "heartbeat", "doing"):
         table.add_column(heading, header_style="dim", overflow="fold")
     for daemon in status.daemons:
-        state = f"[{_COLOURS[daemon.state]}]{daemon.state.value}[/]"
+        state = f"[{STATE_COLOURS[daemon.state]}]{daemon.state.value}[/]"
         table.add_row(daemon.name, state, age_text(daemon.age_s), escape(daemon.status))
     return Group(table, Text(), _facts(status), *_alarms(status))
 
@@ -127,7 +127,7 @@ def _verdict(status: InstallationStatus) -> str:
     waiting = f"; {status.waiting} waiting" if status.waiting else ""
     if verdict is None:
         return f"none yet{waiting}"
-    colour = _DECISIONS[verdict.decision.value]
+    colour = DECISION_COLOURS[verdict.decision.value]
     reason = f" – {verdict.reasons[0]}" if verdict.reasons else ""
     return (
         f"[bold {colour}]{verdict.decision.value}[/] {verdict.level}, score {verdict.score:.1f} "

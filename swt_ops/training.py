@@ -109,11 +109,11 @@ def training_view(
     )
 
 
-def recent_rows(path: Path) -> list[dict[str, float]]:
-    """The last rows of a metrics file, oldest first, without what is no number."""
+def recent_rows(path: Path, tail_bytes: int = _TAIL_BYTES) -> list[dict[str, float]]:
+    """The rows in the last ``tail_bytes`` of a metrics file, oldest first, without what is no number."""
     try:
         with path.open("rb") as file:
-            begin = max(0, file.seek(0, 2) - _TAIL_BYTES)
+            begin = max(0, file.seek(0, 2) - tail_bytes)
             file.seek(begin)
             lines = file.read().split(b"\n")[:-1]
     except OSError:

@@ -1,0 +1,68 @@
+"""Training curves from ``metrics.jsonl``: by episode, thinned so that a page can draw them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from swt_ops.dashboard.records import Course
+from swt_ops.training import recent_rows
+
+# Some 8,000 rounds: days of training; what lies further back is in TensorBoard.
+_TAIL_BYTES: Final = 8 << 20
+POINTS: Final = 400
+CURVES: Final = (
+    "Rolling/expectancy_pips",
+    "Performance/expectancy_pips",
+    "Selection/expectancy_pips",
+    "Performance/self_play_pips",
+    "Selection/pips_per_session",
+    "Loss/total",
+    "Loss/policy",
+    "Loss/value",
+    "Loss/reward",
+    "Loss/chance",
+    "Training/buffer_sessions",
+    "Training/buffer_trading_share",
+    "Rolling/action_hold",
+    "Rolling/action_buy",
+    "Rolling/action_sell",
+    "Rolling/action_close",
+    "Training/episodes_per_s",
+    "Training/learner_steps_per_s",
+)
+
+
+def training_courses(metrics: Path, points: int = POINTS) -> tuple[Course, ...]:
+    """Every curve of `CURVES` that has been measured; none without a file.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
+    if metrics.exists():
+        with metrics.open("rb"):  # `recent_rows` takes an unreadable file for an empty one
+            pass
+    return courses(recent_rows(metrics, _TAIL_BYTES), points)
+
+
+def courses(rows: Sequence[Mapping[str, float]], points: int = POINTS) -> tuple[Course, ...]:
+    """The curves in ``rows``, each of at most ``points`` values; what is not finite is left out."""
+    found = []
+    for name in CURVES:
+        values = [
+            (row["episode"], row[name])
+            for row in rows
+            if name in row and "episode" in row and math.isfinite(row[name]) and math.isfinite(row["episode"])
+        ]
+        if values:
+            kept = thinned(values, points)
+            found.append(Course(schema_version=1, name=name, x=tuple(k[0] for k in kept), y=tuple(k[1] for k in kept)))
+    return tuple(found)
+
+
+def thinned(values: Sequence[tuple[float, float]], points: int) -> Sequence[tuple[float, float]]:
+    """At most ``points`` of ``values``, evenly; the newest always stays."""
+    step = math.ceil(len(values) / points)
+    return values[::-1][::step][::-1] if step > 1 else values
