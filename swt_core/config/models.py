@@ -172,7 +172,7 @@ class TrainingConfig(_Section):
     head_start_threads: int = Field(2, ge=1, le=64, description="threads of the learner during them")
     sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
     gradient_share: float = Field(
-        0.25, gt=0, le=1, description="share of each session's bars at which a step takes its gradient"
+        0.125, gt=0, le=1, description="share of each session's bars at which a step takes its gradient"
     )
     entropy_weight: float = Field(0.3, ge=0, description="entropy bonus of the prior, pips per decision")
     value_weight: float = Field(0.25, ge=0, description="weight of the value loss")
@@ -189,9 +189,9 @@ class TrainingConfig(_Section):
     replayed_sessions_per_step: int = Field(
         4, ge=0, le=512, description="sessions of each step that come from the replay buffer"
     )
-    unroll_batch: int = Field(256, ge=8, le=4096, description="positions unrolled by the model in each step")
+    unroll_batch: int = Field(128, ge=8, le=4096, description="positions unrolled by the model in each step")
     action_value_roots: int = Field(
-        384, ge=8, le=100_000, description="bars per step where every action of every side is valued"
+        192, ge=8, le=100_000, description="bars per step where every action of every side is valued"
     )
     bfloat16: bool = Field(True, description="bf16 autocast in the learner")
     actors: int = Field(0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, at least one")
