@@ -24,6 +24,7 @@ from swt_cli import (
     doctor,
     features,
     live,
+    migrate,
     practice,
     status,
     train,
@@ -107,6 +108,7 @@ app.command("up", rich_help_panel=SETUP)(up.up)
 app.command("watchdog", rich_help_panel=OPERATION)(watchdog.watchdog)
 app.command("status", rich_help_panel=OPERATION)(status.status)
 app.command("dashboard", rich_help_panel=OPERATION)(dashboard.dashboard)
+app.add_typer(migrate.app, name="migrate", rich_help_panel=OPERATION)
 app.command("container", hidden=True)(container.container)
 
 

@@ -59,7 +59,8 @@ class Stack:
         settings["TRAINER_CPUS"] = str(min(cores, int(settings["TRAINER_CPUS"])))
         env_file = directory / "stack.env"
         env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        files = ["docker-compose.yml", *(["tests/stack/host-network.yml"] if host else [])]
+        files = ["docker-compose.yml", "tests/stack/small.yml"]
+        files += ["tests/stack/host-network.yml"] if host else []
         self.compose_words = ["docker", "compose", "-p", PROJECT, "--env-file", str(env_file)]
         for file in files:
             self.compose_words += ["-f", str(ROOT / file)]
