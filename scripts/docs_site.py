@@ -36,24 +36,28 @@ _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 def packages() -> list[str]:
     """Every package of the product, subpackages included, dotted, in the order of the layers."""
     found = [
-        ".".join(init.parent.relative_to(ROOT).parts)
+        ".".join(directory.relative_to(ROOT).parts)
         for layer in LAYERS
-        for init in sorted((ROOT / f"swt_{layer}").rglob("__init__.py"))
+        for top in [ROOT / f"swt_{layer}"]
+        for directory in [top, *sorted(path for path in top.rglob("*") if path.is_dir())]
+        if any(directory.glob("*.py"))
     ]
     return [*found, "benchmarks"]
 
 
 def modules(package: str) -> list[str]:
-    """The package itself and its public modules, dotted."""
+    """The public modules of a package, dotted."""
     directory = ROOT.joinpath(*package.split("."))
-    return [package] + [
+    return [
         f"{package}.{path.stem}" for path in sorted(directory.glob("*.py")) if not path.stem.startswith("_")
     ]
 
 
 def reference_page(package: str) -> str:
-    """Markdown of a package's page of the reference."""
+    """Markdown of a package's page of the reference: what it is, then each module."""
     parts = [f"# {package}\n"]
+    if (ROOT.joinpath(*package.split(".")) / "__init__.py").exists():
+        parts.append(f"::: {package}\n    options:\n      show_root_heading: false\n")
     parts += [f"::: {module}\n" for module in modules(package)]
     return "\n".join(parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,15 @@ def command_lines(text: str) -> list[str]:
     return [snippet for snippet in snippets(text) if re.match(r"swt(\s|$)", snippet)]
 
 
+@cache
+def the_command() -> Any:
+    return typer.main.get_command(app)
+
+
 def check_command(line: str) -> str | None:
     """What is wrong with a command line: an unknown command or option; None when nothing is."""
     words = shlex.split(line.replace("…", "X"))[1:]
-    command: Any = typer.main.get_command(app)
+    command = the_command()
     while words and hasattr(command, "commands"):
         if words[0].startswith("-"):
             break
