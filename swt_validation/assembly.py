@@ -9,6 +9,7 @@ import numpy as np
 from swt_core.checkpoints import CheckpointRef
 from swt_core.clock import iso_utc
 from swt_core.config import SWTConfig
+from swt_core.statistics import RELIABLE_TRADES
 from swt_core.verdict import Verdict, VerdictData, VerdictStatistics, judged_config_hash
 from swt_environments.market import Market
 from swt_validation.analysis import AgentRun, Analysis
@@ -24,7 +25,7 @@ from swt_validation.report import (
     Significance,
     WalkForward,
 )
-from swt_validation.scoring import Score, composite_score
+from swt_validation.scoring import UNGRADED, Score, composite_score
 
 DAY_S = 86_400
 
@@ -144,7 +145,7 @@ def _verdict(parts: Parts, score: Score, result: DecisionResult, weeks: int, now
         decision=result.decision,
         reasons=result.reasons,
         score=float(np.clip(score.total, 0, 100)),
-        grade=score.grade,
+        grade=score.grade if trades.trades >= RELIABLE_TRADES else UNGRADED,
         data=VerdictData(
             source=parts.source,
             sha256=parts.market.bars.sha256,

@@ -59,6 +59,10 @@ def points(value: float | None, tiers: tuple[tuple[float, float], ...]) -> float
     return float(np.interp(value, levels, marks))
 
 
+# Instead of a letter, where fewer than `RELIABLE_TRADES` trades would carry it.
+UNGRADED: Final = "ungraded"
+
+
 def grade(score: float) -> str:
     """Letter grade of a score."""
     return next((letter for bound, letter in GRADES if score >= bound), "F")

@@ -103,6 +103,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Validation:
 def test_the_filter_that_knows_the_market_is_deployed(good: Validation) -> None:
     assert good.verdict.decision is Decision.DEPLOY
     assert good.verdict.statistics.trades >= 100
+    assert good.verdict.grade in {"A+", "A", "A−", "B+"}
     assert good.verdict.data.synthetic
     assert good.report.significance.p_value == pytest.approx(1 / 200)
 
@@ -177,6 +178,7 @@ def test_an_agent_that_never_trades_is_rejected_with_a_report(tmp_path: Path) ->
     assert found.verdict.decision is Decision.REJECT
     assert found.verdict.statistics.trades == 0
     assert found.pdf.exists()
+    assert found.verdict.grade == "ungraded"  # no letter on no trades
 
 
 def test_sessions_never_deploy(tmp_path: Path) -> None:
