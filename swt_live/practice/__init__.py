@@ -1,0 +1,1 @@
+"""A broker of our own: an account on recorded or synthetic bars, behind OANDA's v20 interface."""
