@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,7 @@ def state(
         archive = backup or source.resolve().with_name(f"{source.resolve().name}-{moment}.tar.gz")
         found = migrate_state(source, to, backup=None if to else archive)
     if as_json:
-        typer.echo(to_json(found, indent=2))
+        typer.echo(to_json(asdict(found), indent=2))
     else:
         table = Table("file", "version", "becomes", "", box=None, pad_edge=False)
         for item in found.items:

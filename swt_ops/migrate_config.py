@@ -108,8 +108,8 @@ def write_config(carried: list[Carried], target: Path) -> Path:
         if each.new is not None:
             area, *path, name = each.new.split(".")
             section = areas.setdefault(area, {})
-            for part in path:
-                section = section.setdefault(part, {})
+            for step in path:
+                section = section.setdefault(step, {})
             section[name] = each.value
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     part.mkdir(parents=True)
