@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-oracle test-ray coverage coverage-critical docs lint clean
+.PHONY: install run test test-slow test-oracle test-ray test-stack coverage coverage-critical docs lint clean
 
 ## The two commands: `make run` shows the whole loop, `make test` checks it.
 run: $(STAMP)
@@ -35,6 +35,10 @@ test-oracle: $(STAMP)
 test-ray: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,ray]'
 	$(BIN)/pytest -m ray
+
+## The container stack for real, on the Docker engine of DOCKER_HOST: about ten minutes, its own project and volumes.
+test-stack: $(STAMP)
+	$(BIN)/python tests/stack/stack_check.py
 
 ## Coverage of the fast suite, branches included (kernels under numba count in their own jit-off pass).
 coverage: $(STAMP)
