@@ -1,4 +1,4 @@
-"""Every metric that trainer, validator and live trader serve; `python -m swt_ops.metric_catalogue` prints tables.
+"""Every metric that trainer, validator and live trader serve; run as a module it prints tables.
 
 The registries are those of the daemons, filled by the same code, without anything running.
 """

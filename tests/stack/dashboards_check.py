@@ -1,10 +1,10 @@
 """Runs each panel's query of each dashboard against a real Prometheus that scrapes real daemons.
 
 ``make test-dashboards``: practice server, trainer, validator and live trader run on a demonstration market,
-Prometheus (and the Alertmanager, where there is one) with the rules of ``docker/prometheus``, until a verdict is
-there and trades are closed; then every query is asked as an instant and as a range, and every rule must
-evaluate. Ends with 1 where a panel has no data, 77 without a Prometheus binary (`PATH`, or `SWT_PROMTOOL`'s
-directory).
+Prometheus (and the Alertmanager, where there is one) with the rules of ``docker/prometheus``, until a verdict
+is there and trades are closed; then every query is asked as an instant and as a range, and every rule must
+evaluate. Ends with 1 where a panel has no data, 77 without a Prometheus binary (`PATH`, or the directory of
+`SWT_PROMTOOL`).
 """
 
 from __future__ import annotations
@@ -132,13 +132,13 @@ def binary(name: str) -> Path | None:
 
 @contextmanager
 def process(command: list[str], log: Path, environ: dict[str, str] | None = None) -> Iterator[None]:
-    """Run ``command`` as long as the block; interrupted at the end, then killed."""
+    """Run ``command`` as long as the block; ended with it, at last killed."""
     with log.open("w") as out:
         started = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ, cwd=ROOT)
         try:
             yield
         finally:
-            started.send_signal(signal.SIGINT)
+            started.send_signal(signal.SIGTERM)
             try:
                 started.wait(60)
             except subprocess.TimeoutExpired:
@@ -159,6 +159,30 @@ def write_configuration(folder: Path, targets: dict[str, int]) -> Path:
     return path
 
 
+# Small enough that everything happens within minutes on two busy cores; nothing of worth is learned.
+SMALL: Final = {
+    "data.market_days": 250,
+    "model.hidden_dim": 32,
+    "training.maximum_minutes": 60,
+    "training.head_start_steps": 2,
+    "training.sessions_per_step": 4,
+    "training.steps_per_round": 2,
+    "training.action_value_roots": 32,
+    "training.actors": 1,
+    "training.episodes_per_actor": 8,
+    "training.selection_sessions": 10,
+    "training.checkpoint_minimum_seconds": 20,
+    "trading.minimum_confidence": 0,
+    "trading.search.simulations": 8,
+    "validation.level": "QUICK",
+    "validation.quick_sessions": 10,
+    "validation.monte_carlo_runs": 50,
+    "validation.permutations": 50,
+    "live.status_seconds": 60,
+    "live.replay_every_decisions": 3,
+}
+
+
 def stack_command(state: Path, ports: dict[str, int]) -> list[str]:
     """`swt up` on a demonstration market whose time runs fast."""
     return [
@@ -166,7 +190,7 @@ def stack_command(state: Path, ports: dict[str, int]) -> list[str]:
         *("--practice-mode", "accelerated", "--practice-speed", str(MARKET_SECONDS_A_SECOND)),
         *("--trainer-port", str(ports["trainer"]), "--validator-port", str(ports["validator"])),
         *("--live-port", str(ports["live"])),
-        *("--set", "training.maximum_minutes=60", "--set", "live.status_seconds=60"),
+        *(part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")),
     ]
 
 
@@ -175,12 +199,17 @@ def wait_until_ready(prometheus: Prometheus, limit_s: float) -> list[str]:
     end = time.monotonic() + limit_s
     missing = list(READY)
     while missing and time.monotonic() < end:
-        time.sleep(3.0)
+        time.sleep(5.0)
         try:
             missing = [name for name in missing if not prometheus.instant(READY[name])]
         except httpx.HTTPError:
             continue
-        print(f"\r{limit_s - (end - time.monotonic()):4.0f} s, waiting for: {', '.join(missing):100}", end="")
+        now = f"{limit_s - (end - time.monotonic()):4.0f} s, waiting for: {', '.join(missing)}"
+        print(
+            f"\r{now:110}" if sys.stdout.isatty() else now,
+            end="" if sys.stdout.isatty() else "\n",
+            flush=True,
+        )
     print()
     return missing
 
