@@ -27,7 +27,9 @@ def dashboard(
             "SWT_DASHBOARD_TOKEN or in the file SWT_DASHBOARD_TOKEN_FILE.",
         ),
     ] = False,
-    terminal: Annotated[bool, typer.Option("--terminal", help="Full screen in this terminal instead.")] = False,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Full screen in this terminal instead.")
+    ] = False,
     every: Annotated[float, typer.Option(min=0.2, help="Time between two frames of the terminal, s.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Print one frame of the terminal and end.")] = False,
     as_json: Json = False,

@@ -16,9 +16,7 @@ def status(
     stale_after: Annotated[
         float, typer.Option(min=1.0, help="A heartbeat older than this is an alarm, s.")
     ] = 180.0,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Full screen, refreshed until Ctrl-C.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Full screen, refreshed until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=0.2, help="Time between two frames of --watch, s.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="One frame of --watch, and end.")] = False,
     as_json: Json = False,

@@ -244,7 +244,7 @@ def last_metrics(path: Path) -> dict[str, float]:
     for line in reversed(lines):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StateError(f"the last line of {path} is not JSON: {error}") from error
         if isinstance(row, dict) and any(str(key).startswith("Training/") for key in row):
             return {str(key): float(value) for key, value in row.items() if isinstance(value, int | float)}

@@ -17,6 +17,7 @@ from rich.text import Text
 from swt_core.clock import iso_utc
 from swt_core.position import ACTION_NAMES
 from swt_ops.dashboard.records import DashboardView, Decision
+from swt_ops.status import DaemonState
 from swt_ops.status_view import DECISION_COLOURS, STATE_COLOURS, age_text, idle_reason
 from swt_ops.training_dashboard import sparkline
 
@@ -51,13 +52,16 @@ def screen(view: DashboardView, width: int, height: int) -> Layout:
     shown = alarms[: max(1, height // 5)]
     if len(alarms) > len(shown):
         shown[-1] = Text(f"… and {len(alarms) - len(shown) + 1} more: swt status", style="bold red")
-    daemons = len(view.status.daemons) + 2
+    daemons = max(1, len(view.status.daemons)) + 2
     root = Layout()
     parts = [
         Layout(_heading(view), size=1),
-        Layout(Panel(_daemons(view), title="daemons", title_align="left"), size=daemons + 1),
+        Layout(Panel(_daemons(view), title="daemons", title_align="left"), size=daemons),
         Layout(name="body"),
-        Layout(Panel(Group(*shown), title="alarms", title_align="left", border_style=_border(alarms)), size=len(shown) + 2),
+        Layout(
+            Panel(Group(*shown), title="alarms", title_align="left", border_style=_border(alarms)),
+            size=len(shown) + 2,
+        ),
     ]
     root.split_column(*parts)
     trading = Layout(Panel(_trading(view, height), title="trading", title_align="left"))
@@ -80,7 +84,10 @@ def _heading(view: DashboardView) -> Text:
         style = "bold red" if live.environment == "live" else "bold"
         name = "REAL MONEY" if live.environment == "live" else f"{live.environment} account"
         text.append(f" {name}", style=style)
-    text.append(f"  {iso_utc(view.time_s)}  {view.status.root}  Ctrl-C ends this view only", style="not bold not reverse dim")
+    text.append(
+        f"  {iso_utc(view.time_s)}  {view.status.root}  Ctrl-C ends this view only",
+        style="not bold not reverse dim",
+    )
     return text
 
 
@@ -114,14 +121,16 @@ def _trading(view: DashboardView, height: int) -> RenderableType:
     table = _facts()
     held = f"{live.units:+,} units, {_signed(live.equity_pips)} pips open" if live.units else "flat"
     market = "open" if live.market_open else "closed"
-    table.add_row("position", f"{held}, market {market} at {iso_utc(live.time_s)}")
+    table.add_row("position", f"{held}, market {market}, {iso_utc(live.time_s)[5:16]}")
     won = "" if live.win_rate is None else f", {live.win_rate:.0%} of the last 20 won"
     table.add_row("result", f"{_signed(live.realised_pips)} pips in {live.trades:,} trades{won}")
     table.add_row("today", f"{_signed(live.realised_today_pips)} pips, drawdown {live.drawdown_pips:.1f}")
     if found.marked is not None:
         table.add_row("equity", f"[cyan]{sparkline(_sampled(found.marked.y, 40), 40)}[/]")
     why = idle_reason(view.status)
-    table.add_row("trader", escape(live.state + (f": {why}" if why else f": {live.model_name}")))
+    running = any(d.name == "live" and d.state is DaemonState.RUNNING for d in view.status.daemons)
+    doing = f"{live.state}: {why or live.model_name}"
+    table.add_row("trader", escape(doing) if running else f"[yellow]not running[/], was {escape(doing)}")
     decisions = found.decisions[: max(1, (height - 16) // 2)]
     if not decisions:
         return table
@@ -164,24 +173,6 @@ def _visits(decision: Decision) -> Text:
 def _learning(view: DashboardView) -> Table:
     table, training, status = _facts(), view.training, view.status
     figures, courses = training.figures, training.courses
-    episodes = figures.get("episode", float(training.training.episode))
-    maximum = training.daemon.counters.get("maximum_episodes")
-    table.add_row("episodes", f"{episodes:,.0f}" + (f" of {maximum:,.0f}" if maximum else ""))
-    for label, name, text in (
-        ("speed", "Training/episodes_per_s", "{:.1f}/s"),
-        ("expectancy", "Rolling/expectancy_pips", "{:+.2f} pips"),
-        ("self-play", "Performance/self_play_pips", "{:+.1f} pips"),
-        ("selection", "Selection/pips_per_session", "{:+.1f} pips"),
-        ("loss", "Loss/total", "{:.4g}"),
-        ("buffer", "Training/buffer_sessions", "{:,.0f} sessions"),
-    ):
-        if name in figures:
-            table.add_row(label, f"{text.format(figures[name]):<14} [cyan]{sparkline(courses.get(name, ()))}[/]")
-    best = training.training.best
-    if best is not None:
-        sqn = "–" if best.sqn is None else f"{best.sqn:.2f}"
-        age = age_text(training.checkpoint_age_s)
-        table.add_row("best", f"episode {best.episode:,}, SQN {sqn}, {best.trades:,} trades; newest {age}")
     verdict = status.verdict
     waiting = f"; {status.waiting} waiting" if status.waiting else ""
     if verdict is None:
@@ -195,6 +186,26 @@ def _learning(view: DashboardView) -> Table:
         )
         if verdict.reasons:
             table.add_row("", f"[dim]{escape(verdict.reasons[0])}[/]")
+    episodes = figures.get("episode", float(training.training.episode))
+    maximum = training.daemon.counters.get("maximum_episodes")
+    table.add_row("episodes", f"{episodes:,.0f}" + (f" of {maximum:,.0f}" if maximum else ""))
+    for label, name, text in (
+        ("speed", "Training/episodes_per_s", "{:.1f}/s"),
+        ("expectancy", "Rolling/expectancy_pips", "{:+.2f} pips"),
+        ("self-play", "Performance/self_play_pips", "{:+.1f} pips"),
+        ("selection", "Selection/pips_per_session", "{:+.1f} pips"),
+        ("loss", "Loss/total", "{:.4g}"),
+        ("buffer", "Training/buffer_sessions", "{:,.0f} sessions"),
+    ):
+        if name in figures:
+            table.add_row(
+                label, f"{text.format(figures[name]):<14} [cyan]{sparkline(courses.get(name, ()))}[/]"
+            )
+    best = training.training.best
+    if best is not None:
+        sqn = "–" if best.sqn is None else f"{best.sqn:.2f}"
+        age = age_text(training.checkpoint_age_s)
+        table.add_row("best", f"episode {best.episode:,}, SQN {sqn}, {best.trades:,} trades; newest {age}")
     return table
 
 
@@ -204,5 +215,6 @@ def _alarm_lines(view: DashboardView) -> list[Text]:
     if not found:
         return [Text("none", style="green")]
     return [
-        Text(f"! {source}: {text}", style="bold red", no_wrap=True, overflow="ellipsis") for source, text in found
+        Text(f"! {source}: {text}", style="bold red", no_wrap=True, overflow="ellipsis")
+        for source, text in found
     ]

@@ -122,7 +122,7 @@ def recent_rows(path: Path, tail_bytes: int = _TAIL_BYTES) -> list[dict[str, flo
     for line in lines[1:] if begin else lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             numbers = {k: float(v) for k, v in row.items() if isinstance(v, int | float)}

@@ -26,10 +26,10 @@ CURVES: Final = (
     "Loss/chance",
     "Training/buffer_sessions",
     "Training/buffer_trading_share",
-    "Rolling/action_hold",
-    "Rolling/action_buy",
-    "Rolling/action_sell",
-    "Rolling/action_close",
+    "Actions/HOLD",
+    "Actions/BUY",
+    "Actions/SELL",
+    "Actions/CLOSE",
     "Training/episodes_per_s",
     "Training/learner_steps_per_s",
 )
@@ -58,7 +58,9 @@ def courses(rows: Sequence[Mapping[str, float]], points: int = POINTS) -> tuple[
         ]
         if values:
             kept = thinned(values, points)
-            found.append(Course(schema_version=1, name=name, x=tuple(k[0] for k in kept), y=tuple(k[1] for k in kept)))
+            found.append(
+                Course(schema_version=1, name=name, x=tuple(k[0] for k in kept), y=tuple(k[1] for k in kept))
+            )
     return tuple(found)
 
 

@@ -80,6 +80,7 @@ class Trading(StateRecord):
     realised: Course | None = Field(None, description="sum of closed trades, pips, by market time")
     marked: Course | None = Field(None, description="the same with the open position, recent days")
     decisions: tuple[Decision, ...] = Field((), description="latest first")
+    acted: tuple[Decision, ...] = Field((), description="those that were no HOLD, latest first")
     trades: tuple[Trade, ...] = Field((), description="latest first")
     events: tuple[Event, ...] = Field((), description="latest first")
     shadow: Shadow | None = None

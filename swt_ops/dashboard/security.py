@@ -48,7 +48,9 @@ def control_token(environ: Mapping[str, str]) -> str:
     Raises:
         ConfigError: none is set, its file cannot be read, or it is too short to be a secret.
     """
-    remedy = f"put {LEAST_TOKEN_CHARACTERS} or more random characters there, for example of `openssl rand -hex 16`"
+    remedy = (
+        f"put {LEAST_TOKEN_CHARACTERS} or more random characters there, for example of `openssl rand -hex 16`"
+    )
     source, token = TOKEN_VARIABLE, environ.get(TOKEN_VARIABLE, "").strip()
     if not token and (path := environ.get(TOKEN_FILE_VARIABLE)):
         source = TOKEN_FILE_VARIABLE

@@ -11,7 +11,7 @@ from typing import Final
 
 from swt_core.calendar import MINUTE_S
 from swt_core.errors import DataError, StateError
-from swt_core.position import ACTION_NAMES, EQUITY, SIDE
+from swt_core.position import ACTION_NAMES, EQUITY, HOLD, SIDE
 from swt_core.records import TradeResult
 from swt_live.compare import Record, compare
 from swt_live.journal import JOURNAL_FILE, Journal
@@ -23,8 +23,10 @@ _MARKED_S: Final = 3 * 86_400
 _POINTS: Final = 800
 _TRADES: Final = 5_000
 _SHOWN_DECISIONS: Final = 30
+_SHOWN_ACTED: Final = 10
 _SHOWN_TRADES: Final = 20
 _SHOWN_EVENTS: Final = 20
+_SEARCHED_EVENTS: Final = 20_000
 # What a healthy day is full of.
 _ROUTINE: Final = ("reconciled", "filled", "order_answered")
 
@@ -47,6 +49,12 @@ def read_trading(live_state: Path) -> Trading:
             realised=_realised(trades),
             marked=_marked(decisions, trades),
             decisions=tuple(_decision(record) for record in decisions[: -_SHOWN_DECISIONS - 1 : -1]),
+            acted=tuple(
+                _decision(record)
+                for record in [record for record in decisions if record.action != HOLD][
+                    : -_SHOWN_ACTED - 1 : -1
+                ]
+            ),
             trades=tuple(_trade(trade) for trade in trades[: -_SHOWN_TRADES - 1 : -1]),
             events=_events(journal),
         )
@@ -145,15 +153,15 @@ def _trade(trade: TradeResult) -> Trade:
 
 
 def _events(journal: Journal) -> tuple[Event, ...]:
-    places = ", ".join("?" * len(_ROUTINE))
     # The last rows only: a journal of years is not searched for its few events.
     rows = journal.rows(
-        "SELECT time_s, event, detail FROM audit WHERE id > (SELECT COALESCE(MAX(id), 0) - 20000 FROM audit) "
-        f"AND event NOT IN ({places}) ORDER BY id DESC LIMIT ?",  # noqa: S608 - question marks only
-        (*_ROUTINE, _SHOWN_EVENTS),
+        "SELECT time_s, event, detail FROM audit WHERE id > (SELECT COALESCE(MAX(id), 0) - ? FROM audit) "
+        "AND event NOT IN (?, ?, ?) ORDER BY id DESC LIMIT ?",
+        (_SEARCHED_EVENTS, *_ROUTINE, _SHOWN_EVENTS),
     )
     return tuple(
-        Event(schema_version=1, time_s=row["time_s"], event=row["event"], detail=row["detail"]) for row in rows
+        Event(schema_version=1, time_s=row["time_s"], event=row["event"], detail=row["detail"])
+        for row in rows
     )
 
 

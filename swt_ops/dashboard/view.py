@@ -41,7 +41,12 @@ class Observer:
     """
 
     def __init__(
-        self, workspace: Workspace, clock: Clock, *, control: bool = False, stale_after_s: float = STALE_AFTER_S
+        self,
+        workspace: Workspace,
+        clock: Clock,
+        *,
+        control: bool = False,
+        stale_after_s: float = STALE_AFTER_S,
     ) -> None:
         self.workspace = workspace
         self._clock, self._control, self._stale_after_s = clock, control, stale_after_s

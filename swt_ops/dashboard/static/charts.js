@@ -11,9 +11,9 @@
       ["Loss/chance", "chance", "red"]] },
     { id: "chart-buffer", x: "episode", zero: true, curves: [["Training/buffer_sessions", "sessions", "blue"],
       ["Training/buffer_trading_share", "share with trades", "amber", "second"]] },
-    { id: "chart-actions", x: "episode", curves: [["Rolling/action_hold", "HOLD", "grey"],
-      ["Rolling/action_buy", "BUY", "green"], ["Rolling/action_sell", "SELL", "red"],
-      ["Rolling/action_close", "CLOSE", "amber"]], percent: true },
+    { id: "chart-actions", x: "episode", curves: [["Actions/HOLD", "HOLD", "grey"],
+      ["Actions/BUY", "BUY", "green"], ["Actions/SELL", "SELL", "red"],
+      ["Actions/CLOSE", "CLOSE", "amber"]], percent: true },
     { id: "chart-speed", x: "episode", zero: true, curves: [["Training/episodes_per_s", "episodes/s", "blue"]] },
   ];
 
@@ -56,6 +56,14 @@
       line: { color: colour(colourName), width: 1.8 }, marker: { size: 5, color: colour(colourName) } }, extra || {});
   }
 
+  /* Three decades at most: a loss that has vanished must not flatten the others. */
+  function logarithmic(traces) {
+    const values = traces.flatMap((one) => one.y).filter((value) => value > 0);
+    if (!values.length) return {};
+    const high = Math.max(...values), low = Math.max(Math.min(...values), high / 1000);
+    return { type: "log", range: [Math.log10(low / 1.3), Math.log10(high * 1.3)], dtick: high / low > 100 ? 1 : "D2" };
+  }
+
   function training(courses) {
     const known = new Map(courses.map((course) => [course.name, course]));
     for (const chart of CHARTS) {
@@ -63,11 +71,11 @@
       if (!found.length) { empty(chart.id, "Nothing measured yet."); continue; }
       const traces = found.map((curve) => trace(known.get(curve[0]), curve[1], curve[2],
         curve[3] === "second" ? { yaxis: "y2" } : {}));
-      const y = Object.assign({}, chart.log ? { type: "log", dtick: 1 } : {},
+      const y = Object.assign({}, chart.log ? logarithmic(traces) : {},
         chart.percent ? { tickformat: ".0%" } : {}, chart.zero ? { rangemode: "tozero" } : {});
       const second = found.some((curve) => curve[3] === "second");
       figure(chart.id, traces, { title: { text: chart.x, font: { size: 11 }, standoff: 6 } }, y, second ? {
-        yaxis2: axis({ overlaying: "y", side: "right", tickformat: ".0%", range: [0, 1.05], showgrid: false }),
+        yaxis2: axis({ overlaying: "y", side: "right", tickformat: ".0%", range: [0, 1.02], dtick: 0.25, showgrid: false }),
       } : {});
     }
   }

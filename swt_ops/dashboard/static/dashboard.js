@@ -102,7 +102,9 @@
         live.units ? fixed(live.equity_pips, 1, true) + " pips open" : "market " + (live.market_open ? "open" : "closed"), live.units ? tone(live.equity_pips) : ""));
       made.push(tile("Result", fixed(live.realised_pips, 1, true) + " pips", fixed(live.trades, 0) + " trades, " + (live.win_rate === null ? "–" : percent(live.win_rate)) + " of the last 20 won", tone(live.realised_pips)));
       made.push(tile("Today", fixed(live.realised_today_pips, 1, true) + " pips", "drawdown " + fixed(live.drawdown_pips, 1) + " pips", tone(live.realised_today_pips)));
-      made.push(tile("Trader", live.state, idle(live), live.state === "HALTED" ? "down" : ""));
+      const daemon = view.status.daemons.find((d) => d.name === "live"), runs = daemon && daemon.state === "running";
+      made.push(runs ? tile("Trader", live.state, idle(live), live.state === "HALTED" ? "down" : "")
+        : tile("Trader", "not running", "when last heard of: " + live.state + ", " + idle(live), "warn"));
     } else {
       made.push(tile("Trader", "–", "no status yet: swt up, or swt live run"));
     }
@@ -138,10 +140,12 @@
   function trading(view) {
     const found = view.trading;
     SWTCharts.trading(found);
-    put("decisions", found.decisions.length ? table(["bar", ["visits", "text"], ["H / B / S / C", "text"], ["action", "text"], "conf.", "value", ["done", "text"]],
-      found.decisions.slice(0, 20).map((d) => [utc(d.bar_time_s, true), [bar(d.visits), "text"], [ACTIONS.map((name) => d.visits[name] ?? "–").join(" / "), "text"],
-        [d.action, "text"], percent(d.confidence), fixed(d.root_value, 1, true), [d.outcome, "text"]]))
+    const columns = ["bar", ["action", "text"], ["visits", "text"], "conf.", ["H / B / S / C", "text"], "value", ["done", "text"]];
+    const decided = (d) => [utc(d.bar_time_s, true), [d.action, "text"], [bar(d.visits), "text"], percent(d.confidence),
+      [ACTIONS.map((name) => d.visits[name] ?? "–").join(" / "), "text"], fixed(d.root_value, 1, true), [d.outcome, "text"]];
+    put("decisions", found.decisions.length ? table(columns, found.decisions.slice(0, 10).map(decided))
       : nothing(["No decision yet. The trader decides once a minute while ", "swt up", " runs and trading is allowed (", "swt live start", ")."]));
+    put("acted", found.acted.length ? table(columns, found.acted.slice(0, 10).map(decided)) : el("p", "None in the recent days.", "empty"));
     put("trades", found.trades.length ? table(["closed", ["side", "text"], "bars", "pips", "worst"],
       found.trades.slice(0, 10).map((t) => [utc(t.exit_time_s, true), [side(t.side), "text"], fixed(t.bars, 0), [fixed(t.pnl_pips, 1, true), tone(t.pnl_pips)], fixed(-Math.abs(t.mae_pips), 1)]))
       : el("p", "No trade has been closed yet.", "empty"));
@@ -159,7 +163,7 @@
   function training(view) {
     const courses = view.courses, state = view.training.training;
     put("training-empty", ...(courses.length ? [] : [nothing(["Nothing has been measured yet. Train with ", "swt train", " or run everything with ", "swt up", "."])]));
-    for (const figure of document.querySelectorAll("#training-empty + .two")) figure.hidden = !courses.length;
+    $("training-charts").hidden = !courses.length;
     if (courses.length) SWTCharts.training(courses);
     const row = (kind, c) => [kind, fixed(c.episode, 0), age(view.time_s - c.created_s), fixed(c.sqn, 2), fixed(c.expectancy_pips, 1, true), fixed(c.trades, 0), [c.name, "wide"]];
     const rows = [];
@@ -242,6 +246,7 @@
     read();
   }
 
+  $("control-form").addEventListener("submit", (event) => event.preventDefault());
   for (const name of ["start", "stop", "emergency"]) $(name).addEventListener("click", () => command(name));
   for (const name of ACTIONS) $("visit-legend").append(el("span", null, "swatch " + name), name);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (last) draw(last); });
