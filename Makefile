@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-oracle test-ray test-dashboards test-stack coverage coverage-critical docs lint clean
+.PHONY: install run test test-slow test-oracle test-ray test-dashboards test-stack test-deploy coverage coverage-critical docs lint clean
 
 ## The two commands: `make run` shows the whole loop, `make test` checks it.
 run: $(STAMP)
@@ -39,6 +39,10 @@ test-ray: $(STAMP)
 ## The container stack for real, on the Docker engine of DOCKER_HOST: about ten minutes, its own project and volumes.
 test-stack: $(STAMP)
 	$(BIN)/python tests/stack/stack_check.py
+
+## Deployment and rollback on a real engine: some minutes more.
+test-deploy: $(STAMP)
+	$(BIN)/python tests/stack/deploy_check.py
 
 ## Each dashboard's queries against a real Prometheus (`prometheus` on the PATH, or beside SWT_PROMTOOL) that
 ## scrapes trainer, validator and live trader; some minutes.

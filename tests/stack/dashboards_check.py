@@ -131,12 +131,14 @@ def binary(name: str) -> Path | None:
 
 
 @contextmanager
-def process(command: list[str], log: Path, environ: dict[str, str] | None = None) -> Iterator[None]:
+def process(
+    command: list[str], log: Path, environ: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``command`` as long as the block; ended with it, at last killed."""
     with log.open("w") as out:
         started = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ, cwd=ROOT)
         try:
-            yield
+            yield started
         finally:
             started.send_signal(signal.SIGTERM)
             try:
@@ -177,7 +179,7 @@ SMALL: Final = {
     "validation.level": "QUICK",
     "validation.quick_sessions": 10,
     "validation.monte_carlo_runs": 50,
-    "validation.permutations": 50,
+    "validation.permutations": 99,
     "live.status_seconds": 60,
     "live.replay_every_decisions": 3,
 }
@@ -194,11 +196,11 @@ def stack_command(state: Path, ports: dict[str, int]) -> list[str]:
     ]
 
 
-def wait_until_ready(prometheus: Prometheus, limit_s: float) -> list[str]:
-    """Wait for `READY`; returns what has not come."""
+def wait_until_ready(prometheus: Prometheus, stack: subprocess.Popen[bytes], limit_s: float) -> list[str]:
+    """Wait for `READY` as long as the stack runs; returns what has not come."""
     end = time.monotonic() + limit_s
     missing = list(READY)
-    while missing and time.monotonic() < end:
+    while missing and time.monotonic() < end and stack.poll() is None:
         time.sleep(5.0)
         try:
             missing = [name for name in missing if not prometheus.instant(READY[name])]
@@ -226,7 +228,7 @@ def check(limit_s: float, keep: bool) -> tuple[list[Answer], list[str], list[str
         if not keep:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         state = folder / "state"
-        stack.enter_context(process(stack_command(state, ports), folder / "up.log"))
+        up = stack.enter_context(process(stack_command(state, ports), folder / "up.log"))
         if manager is not None:
             environ = os.environ | {
                 "ALERTMANAGER": str(manager),
@@ -245,7 +247,9 @@ def check(limit_s: float, keep: bool) -> tuple[list[Answer], list[str], list[str
         (state / "live_state").mkdir(parents=True, exist_ok=True)
         (state / "live_state" / "START_TRADING").touch()
         prometheus = Prometheus(f"http://127.0.0.1:{ports['prometheus']}")
-        missing = wait_until_ready(prometheus, limit_s)
+        missing = wait_until_ready(prometheus, up, limit_s)
+        if up.poll() is not None:
+            missing.append(f"`swt up` ended: {(folder / 'up.log').read_text()[-500:]}")
         answers = [examine(prometheus, *query) for query in queries()]
         groups = prometheus.ask("rules")["groups"]
         broken = [f"{rule['name']}: {rule['lastError']}" for group in groups for rule in group["rules"]
