@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +30,7 @@ from swt_training.metadata import git_commit
 
 _LIBRARIES: Final = ("numpy", "numba", "torch")
 _GB: Final = 2**30
-Runner = Callable[[str, bool, int], tuple[dict[str, Any] | None, str]]
+Runner = Callable[[str, bool, int, Mapping[str, str]], tuple[dict[str, Any] | None, str]]
 Progress = Callable[[str], None]
 
 
@@ -53,6 +53,7 @@ class Entry(_Record):
     """One benchmark's run.
 
     Attributes:
+        settings: what it was told beside mode and seed.
         result: what the benchmark printed; None when it failed.
         error: the end of what it said when it failed.
         load_before: load average of the last minute before it began; a quiet machine has nearly 0.
@@ -61,6 +62,7 @@ class Entry(_Record):
     measured_utc: str
     quick: bool
     seed: int
+    settings: dict[str, str] = Field(default_factory=dict)
     seconds: float = Field(ge=0)
     load_before: float
     commit: str | None
@@ -91,9 +93,14 @@ def chosen(options: BenchmarkOptions) -> list[str]:
     """The benchmarks to run: all, or those of the setting ``only``.
 
     Raises:
-        ConfigError: a name is none of a benchmark, or another setting is given.
+        ConfigError: a name is none of a benchmark, or a setting is neither ``only`` nor ``NAME:key``.
     """
-    options.overrides("only")
+    own = [key for key in options.settings if key.partition(":")[0] in DESCRIPTIONS and ":" in key]
+    if unknown := sorted(set(options.settings) - {"only", *own}):
+        raise ConfigError(
+            f"no benchmark setting {unknown[0]!r} of all of them",
+            remedy="use only=NAME,NAME, or NAME:key=value for one of them, as learning:minutes=2",
+        )
     names = [name for name in options.settings.get("only", "").split(",") if name] or list(DESCRIPTIONS)
     if unknown := [name for name in names if name not in DESCRIPTIONS]:
         raise ConfigError(
@@ -114,7 +121,7 @@ def measure(
     """Run the chosen benchmarks one after the other.
 
     Args:
-        options: mode, seed, and ``only``.
+        options: mode, seed, ``only``, and settings of single benchmarks, ``NAME:key``.
         before: a record whose other entries are kept.
         run: runs one benchmark; by default in a process of its own.
         clock: what entries are dated by.
@@ -127,11 +134,17 @@ def measure(
     for number, name in enumerate(names, 1):
         progress(f"measuring {name} ({number} of {len(names)}) …")
         load, begun_s, started_s = os.getloadavg()[0], clock.monotonic_s(), clock.time_s()
-        result, error = run(name, options.quick, options.seed)
+        settings = {
+            key.partition(":")[2]: value
+            for key, value in options.settings.items()
+            if key.startswith(f"{name}:")
+        }
+        result, error = run(name, options.quick, options.seed, settings)
         entries[name] = Entry(
             measured_utc=datetime.fromtimestamp(started_s, UTC).strftime("%Y-%m-%d %H:%M"),
             quick=options.quick,
             seed=options.seed,
+            settings=settings,
             seconds=round(clock.monotonic_s() - begun_s, 1),
             load_before=round(load, 2),
             commit=git_commit(),
@@ -143,17 +156,21 @@ def measure(
     return BenchmarkRecord(schema_version=1, benchmarks=dict(sorted(entries.items())))
 
 
-def run_apart(name: str, quick: bool, seed: int) -> tuple[dict[str, Any] | None, str]:
-    """A benchmark in a process of its own; its result, or None and the last line of what it said."""
+def run_apart(
+    name: str, quick: bool, seed: int, settings: Mapping[str, str]
+) -> tuple[dict[str, Any] | None, str]:
+    """A benchmark in a process of its own; its result, or None and the end of what it said."""
     command = [sys.executable, "-m", "swt_cli.main", "bench", name, "--json", "--seed", str(seed)]
     command += ["--quick"] if quick else []
+    for key, value in settings.items():
+        command += ["--option", f"{key}={value}"]
     with tempfile.TemporaryDirectory(prefix="swt_bench_") as directory:  # pictures end here
         finished = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)  # noqa: S603
     try:
         result: dict[str, Any] = json.loads(finished.stdout)
     except ValueError:
-        said = finished.stderr.strip().splitlines() or ["nothing was said"]
-        return None, f"exit code {finished.returncode}: {said[-1][:300]}"
+        said = " ".join(" ".join(finished.stderr.strip().splitlines()[-2:]).split()) or "nothing was said"
+        return None, f"exit code {finished.returncode}: {said[-300:]}"
     return result, ""
 
 

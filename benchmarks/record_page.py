@@ -59,8 +59,8 @@ def _head(record: BenchmarkRecord, machines: list[Machine]) -> Iterator[str]:
 def _entry(entry: Entry, machine: int) -> Iterator[str]:
     yield (
         f"{entry.measured_utc} UTC, machine {machine}, {'quick' if entry.quick else 'full'}, "
-        f"seed {entry.seed}, commit {(entry.commit or 'unknown')[:10]}, {entry.seconds:,.0f} s, "
-        f"load before it {entry.load_before:g}."
+        f"seed {entry.seed},{_settings(entry)} commit {(entry.commit or 'unknown')[:10]}, "
+        f"{entry.seconds:,.0f} s, load before it {entry.load_before:g}."
     )
     if entry.quick:
         yield f"\n{_ROUGH}"
@@ -76,6 +76,10 @@ def _entry(entry: Entry, machine: int) -> Iterator[str]:
     for key, value in entry.result.items():
         if isinstance(value, list) and value:
             yield from _runs(key, value)
+
+
+def _settings(entry: Entry) -> str:
+    return "".join(f" `{key}={value}`," for key, value in entry.settings.items())
 
 
 def _runs(title: str, runs: list[dict[str, Any]]) -> Iterator[str]:

@@ -56,8 +56,8 @@ def bench(
 
     Examples: swt bench; swt bench wst --quick; swt bench learning --market faint --minutes 5 --seeds 3;
     swt bench chaos --schedules 50; swt bench chaos --real --rounds 5;
-    swt bench all --quick --json; swt bench all --option only=wst,search --output record.json;
-    swt bench page --record record.json
+    swt bench all --quick --json; swt bench page --record record.json;
+    swt bench all --option only=wst,learning --option learning:minutes=2 --output record.json
     """
     from benchmarks.registry import DESCRIPTIONS, BenchmarkOptions, load_benchmark
     from swt_core.logs import configure_logging

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,13 @@ class Fakes:
 
     def __init__(self, *failing: str) -> None:
         self.clock, self.asked, self._failing = ManualClock(1_700_000_000.0), list[str](), failing
+        self.told: dict[str, dict[str, str]] = {}
 
-    def __call__(self, name: str, quick: bool, seed: int) -> tuple[dict[str, Any] | None, str]:
+    def __call__(
+        self, name: str, quick: bool, seed: int, settings: Mapping[str, str]
+    ) -> tuple[dict[str, Any] | None, str]:
         self.asked.append(name)
+        self.told[name] = dict(settings)
         self.clock.advance(10.0)
         if name in self._failing:
             return None, "exit code 2: no bars"
@@ -56,6 +61,15 @@ def test_an_entry_says_when_how_and_on_what_it_was_measured() -> None:
     assert entry.result == {"name": "wst", "quick": True, "seed": 3}  # no path of this machine
 
 
+def test_a_setting_of_one_benchmark_reaches_that_one_and_is_on_record() -> None:
+    fakes = Fakes()
+    options = BenchmarkOptions(settings={"only": "learning,wst", "learning:minutes": "2"})
+    record = measure(options, run=fakes, clock=fakes.clock)
+    assert fakes.told == {"learning": {"minutes": "2"}, "wst": {}}
+    assert record.benchmarks["learning"].settings == {"minutes": "2"}
+    assert "`minutes=2`" in record_page(record)
+
+
 def test_measuring_again_renews_what_was_asked_for_and_keeps_the_rest() -> None:
     before = take(Fakes(), "wst,search")
     fakes = Fakes()
@@ -75,16 +89,16 @@ def test_what_failed_is_recorded_and_the_others_are_measured_all_the_same() -> N
     assert "**Failed**: `exit code 2: no bars`" in record_page(record)
 
 
-@pytest.mark.parametrize("settings", [{"only": "wst,flight"}, {"onyl": "wst"}])
+@pytest.mark.parametrize("settings", [{"only": "wst,flight"}, {"onyl": "wst"}, {"flight:minutes": "2"}])
 def test_a_misspelt_choice_is_refused_before_anything_is_measured(settings: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="no benchmark"):
         chosen(BenchmarkOptions(settings=settings))
 
 
 def test_a_benchmark_that_prints_no_figures_is_a_failure_with_its_last_words() -> None:
-    result, error = run_apart("flight", quick=True, seed=1)
+    result, error = run_apart("flight", True, 1, {"sessions": "5"})
     assert result is None
-    assert "exit code 2" in error
+    assert "exit code 2: error: no benchmark 'flight'" in error
 
 
 def test_a_record_survives_its_file_and_a_missing_one_names_the_command(tmp_path: Path) -> None:
