@@ -160,7 +160,7 @@ def test_the_template_holds_no_secret() -> None:
 
 def test_the_image_is_of_several_stages_and_ends_as_nobody() -> None:
     stages = re.findall(r"^FROM (\S+) AS (\w+)", DOCKERFILE, re.MULTILINE)
-    assert [name for _, name in stages] == ["build", "warm", "final"]
+    assert [name for _, name in stages] == ["requirements", "build", "warm", "final"]
     assert "ARG PYTHON_IMAGE=python:3.11-slim-bookworm" in DOCKERFILE
     assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
     assert "HEALTHCHECK" in DOCKERFILE
