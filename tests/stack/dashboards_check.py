@@ -36,7 +36,7 @@ MARKET_SECONDS_A_SECOND: Final = 60
 # What a run of minutes may leave undefined (NaN), and why.
 MAY_BE_UNDEFINED: Final = {
     "swt_live_oldest_undecided_order_seconds": "there is no order of unknown outcome",
-    "swt_live_profit_factor_6h": "no trade was closed in six market hours",
+    "swt_live_profit_factor": "no loss yet: infinite, or no trade",
     "swt_live_win_loss_ratio": "no loss yet",
     "swt_training_rolling_confidence": "sessions of the first rounds were not searched",
 }
@@ -196,23 +196,28 @@ def stack_command(state: Path, ports: dict[str, int]) -> list[str]:
     ]
 
 
-def wait_until_ready(prometheus: Prometheus, stack: subprocess.Popen[bytes], limit_s: float) -> list[str]:
-    """Wait for `READY` as long as the stack runs; returns what has not come."""
+def wait_until_ready(
+    prometheus: Prometheus, stack: subprocess.Popen[bytes], flag: Path, limit_s: float
+) -> list[str]:
+    """Wait for `READY` as long as the stack runs; returns what has not come.
+
+    An agent may hold a position for hours: stopping (``flag`` goes) closes it, and makes a trade of it.
+    """
     end = time.monotonic() + limit_s
     missing = list(READY)
     while missing and time.monotonic() < end and stack.poll() is None:
         time.sleep(5.0)
         try:
             missing = [name for name in missing if not prometheus.instant(READY[name])]
+            held = bool(prometheus.instant("swt_live_position_units != 0"))
         except httpx.HTTPError:
             continue
-        now = f"{limit_s - (end - time.monotonic()):4.0f} s, waiting for: {', '.join(missing)}"
-        print(
-            f"\r{now:110}" if sys.stdout.isatty() else now,
-            end="" if sys.stdout.isatty() else "\n",
-            flush=True,
-        )
-    print()
+        if held and missing == ["closed trades"]:
+            flag.unlink(missing_ok=True)
+        else:
+            flag.touch()
+        waited_s = limit_s - (end - time.monotonic())
+        print(f"{waited_s:4.0f} s, waiting for: {', '.join(missing) or 'nothing'}", flush=True)
     return missing
 
 
@@ -245,9 +250,10 @@ def check(limit_s: float, keep: bool) -> tuple[list[Answer], list[str], list[str
         command += [f"--web.listen-address=127.0.0.1:{ports['prometheus']}"]
         stack.enter_context(process(command, folder / "prometheus.log"))
         (state / "live_state").mkdir(parents=True, exist_ok=True)
-        (state / "live_state" / "START_TRADING").touch()
+        flag = state / "live_state" / "START_TRADING"
+        flag.touch()
         prometheus = Prometheus(f"http://127.0.0.1:{ports['prometheus']}")
-        missing = wait_until_ready(prometheus, up, limit_s)
+        missing = wait_until_ready(prometheus, up, flag, limit_s)
         if up.poll() is not None:
             missing.append(f"`swt up` ended: {(folder / 'up.log').read_text()[-500:]}")
         answers = [examine(prometheus, *query) for query in queries()]
