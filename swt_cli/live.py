@@ -54,7 +54,10 @@ def run(
 
 @app.command()
 def start(state_dir: StateDir = _ROOT) -> None:
-    """Allow trading: create START_TRADING. After a halt, `stop` first: that is how a person lifts it."""
+    """Allow trading: create START_TRADING. After a halt, `stop` first: that is how a person lifts it.
+
+    Examples: swt live start; swt live start --state-dir /srv/swt
+    """
     from swt_live.trader_parts import START_FLAG
 
     directory = _live(state_dir)
@@ -64,7 +67,10 @@ def start(state_dir: StateDir = _ROOT) -> None:
 
 @app.command()
 def stop(state_dir: StateDir = _ROOT) -> None:
-    """Stop entries: remove START_TRADING; the position is closed or held as live.stop_flattens says."""
+    """Stop entries: remove START_TRADING; the position is closed or held as live.stop_flattens says.
+
+    Examples: swt live stop; swt live stop --state-dir /srv/swt
+    """
     from swt_live.trader_parts import START_FLAG
 
     directory = _live(state_dir)
@@ -80,6 +86,8 @@ def emergency_stop(
     """Close the position at once and halt: create EMERGENCY_STOP for the running trader.
 
     Without a running trader, use `swt emergency-close`.
+
+    Examples: swt live emergency-stop; swt live emergency-stop --clear
     """
     from swt_live.trader_parts import EMERGENCY_FLAG
 

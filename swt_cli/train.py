@@ -21,7 +21,8 @@ from swt_cli.options import (
 if TYPE_CHECKING:
     from swt_training.figures import Progress as Round
 
-app = typer.Typer(help="Train an agent; see how it goes.", invoke_without_command=True)
+# No help here: the callback's own, with its examples, is what `swt train --help` shows.
+app = typer.Typer(invoke_without_command=True)
 
 StaleAfter = Annotated[float, typer.Option(min=1.0, help="A heartbeat older than this is an alarm, s.")]
 

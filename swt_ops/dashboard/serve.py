@@ -9,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 from starlette.applications import Starlette
 
-from swt_core.errors import StateError
+from swt_core.errors import ConfigError, StateError
 from swt_ops.dashboard.app import require_charts
 
 
@@ -28,10 +28,14 @@ def serve(app: Starlette, host: str, port: int, ready: Callable[[str], None]) ->
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.create_server((host, port), family=family, backlog=64)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        # The resolver's own numbers are negative: there is no such address.
+        if error.errno is not None and error.errno < 0:
+            raise ConfigError(
+                f"--host {host}: there is no such address", remedy="name an address of this machine"
+            ) from error
         raise StateError(
-            f"--host {host} --port {port}: cannot listen there: {reason}",
+            f"--host {host} --port {port}: cannot listen there: {error.strerror or error}",
             remedy="stop what uses the port, or choose another with --port",
         ) from error
     with bound:
