@@ -88,12 +88,21 @@ def navigation(index: str) -> list[Any]:
     ]
 
 
+def repository_path(page: str, target: str) -> str:
+    """What a page's relative link means in the repository."""
+    source = {site: f"../{name}" for name, site in ROOT_PAGES.items()}.get(page, page)
+    return posixpath.normpath(posixpath.join("docs", posixpath.dirname(source), target))
+
+
+def in_repository(page: str, target: str) -> bool:
+    return (ROOT / repository_path(page, target)).exists()
+
+
 def site_path(page: str, target: str) -> str | None:
     """Where a page's relative link leads within the site; None when the site does not have it."""
     if not target:
         return page
-    source = {site: f"../{name}" for name, site in ROOT_PAGES.items()}.get(page, page)
-    path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(source), target))
+    path = repository_path(page, target)
     if path in ROOT_PAGES:
         return ROOT_PAGES[path]
     if path.startswith("docs/") and (ROOT / path).is_file():
@@ -109,8 +118,8 @@ def site_markdown(text: str, page: str) -> str:
         if "://" in match[2] or match[2].startswith("mailto:"):
             return match[0]
         found = site_path(page, target)
-        if found is None:
-            return title
+        if found is None:  # elsewhere in the repository; what is nowhere stays a link, for mkdocs to find
+            return title if in_repository(page, target) else match[0]
         relative = posixpath.relpath(found, posixpath.dirname(page) or ".")
         return f"[{title}]({relative if target else ''}{hash_}{anchor})"
 

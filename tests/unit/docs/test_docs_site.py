@@ -68,6 +68,7 @@ def test_the_navigation_holds_every_page_once() -> None:
         ("adr/0002-price-takers-advantage.md", "[a](../data.md)", "[a](../data.md)"),
         ("data.md", "[a](#import)", "[a](#import)"),
         ("data.md", "[a](../Makefile), [b](https://example.invalid/x)", "a, [b](https://example.invalid/x)"),
+        ("data.md", "[a](nowhere.md), [b](../nowhere/)", "[a](nowhere.md), [b](../nowhere/)"),
         ("data.md", "```\n[a](../Makefile)\n```", "```\n[a](../Makefile)\n```"),
     ],
 )
@@ -78,6 +79,13 @@ def test_links_lead_to_the_site_s_pages_or_become_text(page: str, text: str, exp
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_page_names_a_package_registry(path: Path) -> None:
     assert REGISTRIES.findall(path.read_text()) == []
+
+
+def test_the_build_counts_warnings() -> None:
+    build = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "mkdocs build" in line)
+    command = build.partition("#")[0]
+    assert "--strict" in command
+    assert "--quiet" not in command  # mkdocs counts no warning that it does not show
 
 
 def test_the_site_fetches_nothing_from_elsewhere() -> None:
