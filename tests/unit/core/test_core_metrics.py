@@ -105,6 +105,19 @@ def test_a_taken_port_is_an_error_with_a_remedy() -> None:
         second.stop()
 
 
+def test_a_container_names_the_address_and_a_caller_may_name_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWT_HEALTH_HOST", "127.0.0.2")
+    registry = metrics_registry("x")
+    with HealthServer(registry, lambda: Health(True, "ok")) as server:
+        assert server.url.startswith("http://127.0.0.2:")
+        assert httpx.get(f"{server.url}/health").status_code == 200
+    with HealthServer(registry, lambda: Health(True, "ok"), "127.0.0.1") as server:
+        assert server.url.startswith("http://127.0.0.1:")
+    monkeypatch.delenv("SWT_HEALTH_HOST")
+    with HealthServer(registry, lambda: Health(True, "ok")) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+
+
 def test_a_server_that_was_not_started_has_no_port_and_stops_quietly() -> None:
     server = HealthServer(metrics_registry("x"), lambda: Health(True, "ok"))
     with pytest.raises(StateError, match="not been started"):

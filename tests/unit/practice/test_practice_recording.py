@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 import pytest
 
+from swt_broker.credentials import EMBEDDED_TOKEN
 from swt_core.calendar import new_york_seconds, week_position
 from swt_core.errors import ConfigError, DataError
 from swt_data.bars import Bars
@@ -25,7 +28,16 @@ def test_a_recording_without_history_is_refused(bars: Bars) -> None:
         moved_to(bars.rows(slice(0, 100)), 1_750_000_000.0)
 
 
-def test_the_server_listens_on_loopback_only(bars: Bars) -> None:
-    server = PracticeServer(bars, PracticeSettings("t"))
+def test_with_the_token_that_everybody_knows_the_server_listens_on_loopback_only(bars: Bars) -> None:
+    server = PracticeServer(bars, PracticeSettings(EMBEDDED_TOKEN))
     with pytest.raises(ConfigError, match="loopback"):
         server.serve("0.0.0.0", 0)
+
+
+def test_with_a_token_of_its_own_it_may_listen_elsewhere(bars: Bars) -> None:
+    server = PracticeServer(bars, PracticeSettings("t"))
+    with (
+        socket.create_server(("0.0.0.0", 0)) as taken,
+        pytest.raises(ConfigError, match="cannot listen on 0"),
+    ):
+        server.serve("0.0.0.0", taken.getsockname()[1])
