@@ -26,8 +26,10 @@ ROOT_PAGES = {
     "LICENSE": "license.md",
 }
 REFERENCE = "api"
-LAYERS = ("core", "broker", "data", "features", "environments", "models", "inference")
-LAYERS += ("training", "validation", "live", "ops", "cli")
+LAYERS = (
+    *("core", "broker", "data", "features", "environments", "models", "inference"),
+    *("training", "validation", "live", "ops", "cli"),
+)
 _HEADING = re.compile(r"^## (.+)$")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
