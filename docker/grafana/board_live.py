@@ -109,8 +109,9 @@ DECISIONS = Row(
     "Decisions",
     (
         Panel("Action mix", "Share of each action among the decisions of the last six hours.",
-              (Query("sum by (action) (increase(swt_live_decisions_total[6h]))", "{{action}}"),),
-              stack="percent", unit="percent", minimum=0, maximum=100),
+              (Query("sum by (action) (increase(swt_live_decisions_total[6h])) "
+                     "/ on() group_left sum(increase(swt_live_decisions_total[6h]))", "{{action}}"),),
+              stack="normal", unit="percentunit", minimum=0, maximum=1),
         Panel("Confidence", "Mean visit share of the chosen action over an hour, and the least for entries.",
               (Query("rate(swt_live_confidence_sum[1h]) / rate(swt_live_confidence_count[1h])", "mean"),
                Query("swt_live_minimum_confidence", "least for an entry")), unit="percentunit", minimum=0,

@@ -29,7 +29,7 @@ class Panel:
     Attributes:
         steps: thresholds, (from, colour), ascending; the first colour holds from minus infinity.
         mappings: texts for single values.
-        stack: ``normal`` or ``percent``: areas upon each other.
+        stack: ``normal``: areas upon each other.
         lines: draw the thresholds as lines too.
     """
 

@@ -84,6 +84,8 @@ def test_panels_fill_the_grid_without_overlap_under_rows(name: str) -> None:
         assert at["x"] + at["w"] <= GRID
         assert not cells & taken, panel["title"]
         taken |= cells
+    height = max(y for _, y in taken) + 1
+    assert len(taken) == GRID * height, "there are holes"
 
 
 @pytest.mark.parametrize("name", BOARDS)
