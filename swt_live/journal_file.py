@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ class JournalFile:
         self.path = Path(path)
         try:
             if read_only:
-                self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+                self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{self._reading()}", uri=True)
                 self._db.row_factory = sqlite3.Row
                 self._require_layout()
                 return
@@ -48,6 +49,16 @@ class JournalFile:
                 f"cannot open the journal {self.path}: {error}",
                 remedy="without its journal the trader does not trade: repair or move the file away",
             ) from error
+
+    def _reading(self) -> str:
+        """How to open it for reading.
+
+        A file in WAL mode needs its companions even to be read. Where the trader is gone they are gone too,
+        and on a read-only mount they cannot be made: then, without a writer, the file alone is everything.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        alone = not log.exists() or log.stat().st_size == 0
+        return "immutable=1" if alone and not os.access(self.path.parent, os.W_OK) else "mode=ro"
 
     def _migrate(self) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])

@@ -85,8 +85,9 @@
     if (!live.market_open) return "the market is closed";
     if (live.entry_refusal) return live.entry_refusal;
     if (!live.model_name) return "no model may trade: " + (live.model_refusals[0] || "no checkpoint yet");
-    return live.model_name;
+    return short(live.model_name);
   }
+  function short(name) { return name.replace(/\.safetensors$/, "").replace(/_arch-.*$/, ""); }
   function tile(title, value, more, kind) {
     const made = el("div", null, "tile");
     made.append(el("span", title), el("b", value, kind), el("span", more));
@@ -187,7 +188,7 @@
       const word = v.decision + (v.expired ? " (expired)" : v.in_force ? "" : " (superseded)");
       const why = (v.synthetic ? ["On simulated bars: never for real money."] : []).concat(v.reasons).join(" ");
       return [[word, "text " + v.decision], [v.level, "text"], fixed(v.score, 1) + " " + v.grade, fixed(v.trades, 0), [fixed(v.expectancy_pips, 1, true), tone(v.expectancy_pips)],
-        fixed(v.sqn, 2), fixed(v.sharpe, 2), fixed(v.profit_factor, 2), age(view.time_s - v.created_s), [links, "text"], [v.checkpoint_name.replace(/\.safetensors$/, "").replace(/_arch-.*$/, ""), "text"], [why, "wide"]];
+        fixed(v.sqn, 2), fixed(v.sharpe, 2), fixed(v.profit_factor, 2), age(view.time_s - v.created_s), [links, "text"], [short(v.checkpoint_name), "text"], [why, "wide"]];
     });
     put("verdicts", table([["verdict", "text"], ["level", "text"], "score", "trades", "pips a trade", "SQN", "Sharpe", "PF", "reached", ["report", "text"], ["checkpoint", "text"], ["why not better", "text"]], rows));
   }

@@ -368,3 +368,27 @@ def test_only_loopback_is_loopback() -> None:
 def test_the_snapshot_is_valid_json_for_a_strict_reader(tmp_path: Path) -> None:
     text = client(write_everything(tmp_path)).get("/api/state").text
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_a_journal_on_a_read_only_mount_is_read_after_its_trader_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    workspace = write_everything(tmp_path)
+    asked: list[str] = []
+    connect = sqlite3.connect
+
+    def noting(database: str, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        asked.append(str(database))
+        return connect(database, *arguments, **options)
+
+    monkeypatch.setattr("swt_live.journal_file.sqlite3.connect", noting)
+    assert state(workspace)["trading"]["decisions"]
+    assert "mode=ro" in asked[-1]
+    monkeypatch.setattr("swt_live.journal_file.os.access", lambda *_: False)
+    assert state(workspace)["trading"]["decisions"]
+    assert "immutable=1" in asked[-1]
+    (workspace.live_state / "journal.db-wal").write_bytes(b"what a trader has not yet folded in")
+    state(workspace)
+    assert "mode=ro" in asked[-1]
