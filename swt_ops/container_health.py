@@ -137,6 +137,10 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
 
 def _end(role: str, root: Path, clock: SystemClock) -> str:
     """End the daemon, if it is really the one that beats no more."""
+    from swt_core.numba_cache import configure_numba_cache
+
+    # What the watchdog stands on has kernels, and this process is no `swt` that has seen to their place.
+    configure_numba_cache()
     from swt_core.workspace import Workspace
     from swt_ops.watchdog import Watchdog, WatchPolicy
 

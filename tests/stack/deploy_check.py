@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from stack_check import DAEMONS, LOOPBACK, ROOT, SETTINGS, execute, inspect, run
 
 PROJECT = "swt-deploy-test"
+BUILT = (*DAEMONS, "tensorboard", "dashboard")
 
 
 def main() -> int:
@@ -50,7 +51,7 @@ def main() -> int:
             (directory / "Dockerfile").write_text('FROM swt:good\nENTRYPOINT ["false"]\n')
             built = "\n".join(
                 f"  {service}: {{build: {{context: {directory}, dockerfile: Dockerfile}}}}"
-                for service in DAEMONS
+                for service in BUILT
             )
             (directory / "broken.yml").write_text(f"services:\n{built}\n")
             broken = environ | {"COMPOSE_FILE": f"{environ['COMPOSE_FILE']}:{directory / 'broken.yml'}"}

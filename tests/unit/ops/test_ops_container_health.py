@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -118,6 +121,25 @@ def test_the_check_is_a_command(
     assert main(environ) == 1
     assert ended == ["trainer"]
     assert main({}) == 0
+
+
+def test_ending_a_daemon_sees_to_the_place_of_compiled_kernels_itself(tmp_path: Path) -> None:
+    """In a container nothing beside the sources can be written: there numba would refuse to be imported."""
+    write_json(
+        tmp_path / "training_state" / "heartbeat.json",
+        Heartbeat(schema_version=1, time_s=1.0, pid=2**22 - 1, status="training"),
+    )
+    code = (
+        "import os; from pathlib import Path; from swt_ops.container_health import _end, SystemClock; "
+        f"print(_end('trainer', Path({str(tmp_path)!r}), SystemClock())); "
+        "print(os.environ['NUMBA_CACHE_LOCATOR_CLASSES'])"
+    )
+    environ = {name: value for name, value in os.environ.items() if "LOCATOR" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "no such process runs" in done.stdout
+    assert "swt_core" in done.stdout
 
 
 def test_asking_tells_code_and_text_of_refusals_too() -> None:
