@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def labels_of(expr: str) -> list[tuple[str, str]]:
     return found
 
 
+@cache
 def exported() -> dict[str, set[str]]:
     """Labels of every series that a daemon serves, by name."""
     found: dict[str, set[str]] = {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from monitoring_files import (
     panels,
     run,
 )
+
+from swt_core.config.loading import load_config
 
 SCHEMA = ROOT.parent / "shared" / "grafana" / "dashboard.jsonschema.json"
 BOARDS = dashboards()
@@ -122,6 +126,31 @@ def test_most_of_what_is_served_is_shown_somewhere() -> None:
         "swt_live_shadow_position_units",
         "swt_live_shadow_trades",
     }
+
+
+def test_the_check_against_a_real_prometheus_asks_for_what_is_served_and_runs_what_is_allowed() -> None:
+    path = ROOT / "tests" / "stack" / "dashboards_check.py"
+    spec = importlib.util.spec_from_file_location("dashboards_check", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    for expr in module.READY.values():
+        assert metrics_in(expr) <= set(SERIES)
+    assert set(module.MAY_BE_UNDEFINED) <= set(SERIES)
+    load_config(
+        profile="demo", environ={}, overrides=tuple(f"{key}={value}" for key, value in module.SMALL.items())
+    )
+    expressions = [target["expr"] for b in BOARDS.values() for p in panels(b) for target in p["targets"]]
+    assert len(list(module.queries())) == len(expressions)
+    assert not any("$" in expr for _, _, expr in module.queries())
+    empty = module.Answer("SWT live", "Drawdown", "swt_live_drawdown_pips", series=0, finite=0, points=0)
+    undefined = replace(empty, series=1, points=9)
+    assert not empty.well
+    assert not undefined.well
+    assert replace(undefined, expr="swt_live_win_loss_ratio").well
+    assert replace(undefined, finite=1).well
 
 
 def test_the_provider_shows_the_folder_that_is_mounted() -> None:
