@@ -125,12 +125,14 @@ def _trading(view: DashboardView, height: int) -> RenderableType:
     won = "" if live.win_rate is None else f", {live.win_rate:.0%} of the last 20 won"
     table.add_row("result", f"{_signed(live.realised_pips)} pips in {live.trades:,} trades{won}")
     table.add_row("today", f"{_signed(live.realised_today_pips)} pips, drawdown {live.drawdown_pips:.1f}")
+    why = idle_reason(view.status)
+    daemon = next((d for d in view.status.daemons if d.name == "live"), None)
+    doing = escape(f"{live.state}: {why or live.model_name}")
+    if daemon is None or daemon.state is not DaemonState.RUNNING:
+        doing = f"[yellow]{'unknown' if daemon is None else daemon.state.value}[/], was {doing}"
+    table.add_row("trader", doing)
     if found.marked is not None:
         table.add_row("equity", f"[cyan]{sparkline(_sampled(found.marked.y, 40), 40)}[/]")
-    why = idle_reason(view.status)
-    running = any(d.name == "live" and d.state is DaemonState.RUNNING for d in view.status.daemons)
-    doing = f"{live.state}: {why or live.model_name}"
-    table.add_row("trader", escape(doing) if running else f"[yellow]not running[/], was {escape(doing)}")
     decisions = found.decisions[: max(1, (height - 16) // 2)]
     if not decisions:
         return table
@@ -214,6 +216,8 @@ def _alarm_lines(view: DashboardView) -> list[Text]:
     found += [(problem.source, f"broken state file: {problem.text}") for problem in view.problems]
     if not found:
         return [Text("none", style="green")]
+    # The trader's first: it is the one that holds a position.
+    found.sort(key=lambda alarm: alarm[0] != "live")
     return [
         Text(f"! {source}: {text}", style="bold red", no_wrap=True, overflow="ellipsis")
         for source, text in found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
@@ -42,9 +44,30 @@ def serve(app: Starlette, host: str, port: int, ready: Callable[[str], None]) ->
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
         ready(f"http://{f'[{shown}]' if ':' in shown else shown}:{bound.getsockname()[1]}/")
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", server_header=False, ws="none"
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=3,
         )
-        uvicorn.Server(config).run(sockets=[bound])
+        _Server(config).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """A server whose end is no error when somebody asked for it: uvicorn would raise the signal again."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        former = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
 
 def is_loopback(host: str) -> bool:

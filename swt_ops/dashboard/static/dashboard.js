@@ -68,6 +68,7 @@
   function alarms(view) {
     const found = view.status.alarms.map((a) => [a.source, a.text, "alarm"])
       .concat(view.problems.map((p) => [p.source, "broken state file: " + p.text, "alarm"]));
+    found.sort((a, b) => (b[0] === "live") - (a[0] === "live"));  // the trader is the one that holds a position
     const nodes = found.map(([source, text, kind]) => {
       const made = el("p", null, kind); made.append(el("b", source + ": "), text); return made;
     });
@@ -105,7 +106,7 @@
       made.push(tile("Today", fixed(live.realised_today_pips, 1, true) + " pips", "drawdown " + fixed(live.drawdown_pips, 1) + " pips", tone(live.realised_today_pips)));
       const daemon = view.status.daemons.find((d) => d.name === "live"), runs = daemon && daemon.state === "running";
       made.push(runs ? tile("Trader", live.state, idle(live), live.state === "HALTED" ? "down" : "")
-        : tile("Trader", "not running", "when last heard of: " + live.state + ", " + idle(live), "warn"));
+        : tile("Trader", daemon ? daemon.state : "unknown", "when last heard of: " + live.state + ", " + idle(live), "warn"));
     } else {
       made.push(tile("Trader", "–", "no status yet: swt up, or swt live run"));
     }

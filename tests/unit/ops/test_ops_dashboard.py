@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from dashboard_fakes import HOSTILE, NOW_S, SHA256, verdict, write_everything, write_hostile, write_verdict
 from starlette.testclient import TestClient
@@ -392,3 +396,17 @@ def test_a_journal_on_a_read_only_mount_is_read_after_its_trader_is_gone(
     (workspace.live_state / "journal.db-wal").write_bytes(b"what a trader has not yet folded in")
     state(workspace)
     assert "mode=ro" in asked[-1]
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_the_command_serves_says_where_and_ends_well_when_told_to(tmp_path: Path, number: int) -> None:
+    code = "import sys; sys.argv[0] = 'swt'; from swt_cli.main import main; main()"
+    arguments = ["dashboard", "--port", "0", "--state-dir", str(write_everything(tmp_path).root)]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr is not None
+        url = server.stderr.readline().split()[0]
+        assert httpx.get(f"{url}health", timeout=60).json()["healthy"] is True
+        server.send_signal(number)
+        assert server.wait(timeout=60) == 0
