@@ -25,6 +25,9 @@ class LiveMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._gauges = {field: Gauge(name, text, registry=registry) for field, (name, text) in GAUGES.items()}
+        # Before the first status nothing is known; a 0 would read as an empty account.
+        for gauge in self._gauges.values():
+            gauge.set(float("nan"))
         self._state = Gauge("swt_live_state", "1 for the present state", ["state"], registry=registry)
         self._since_reconciliation = Gauge(
             "swt_live_since_reconciliation_seconds",
