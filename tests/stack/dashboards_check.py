@@ -33,6 +33,7 @@ from swt_ops.stack import free_port
 ROOT: Final = Path(__file__).parents[2]
 DASHBOARDS: Final = ROOT / "docker" / "grafana" / "dashboards"
 MARKET_SECONDS_A_SECOND: Final = 60
+CHART_SECONDS: Final = 300.0
 # What a run of minutes may leave undefined (NaN), and why.
 MAY_BE_UNDEFINED: Final = {
     "swt_live_oldest_undecided_order_seconds": "there is no order of unknown outcome",
@@ -42,7 +43,7 @@ MAY_BE_UNDEFINED: Final = {
 }
 # All of this has happened before the panels are asked.
 READY: Final = {
-    "a verdict": "swt_validator_score >= 0",
+    "a verdict on trades": "max_over_time(swt_validator_expectancy_pips[10m]) > -1e9",
     "a selection": "swt_training_selection_pips_per_session > -1e9",
     "a checkpoint": "swt_training_checkpoint_age_seconds",
     "self-play": "swt_training_rolling_trades > 0",
@@ -55,13 +56,13 @@ READY: Final = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What Prometheus said to one query."""
+    """What Prometheus said to one query: series now, points of the last minutes, and how many are numbers."""
 
     board: str
     panel: str
     expr: str
     series: int
-    finite: int
+    numbers: int
     points: int
     error: str | None = None
 
@@ -74,7 +75,7 @@ class Answer:
     def well(self) -> bool:
         """Series came, over time too, and are numbers, or may be undefined."""
         has_data = not self.error and self.series > 0 and self.points > 0
-        return has_data and (self.finite > 0 or self.excuse is not None)
+        return has_data and (self.numbers > 0 or self.excuse is not None)
 
 
 class Prometheus:
@@ -97,11 +98,11 @@ class Prometheus:
             return [float(found["result"][1])]
         return [float(series["value"][1]) for series in found["result"]]
 
-    def points(self, expr: str, seconds: float) -> int:
-        """How many points a chart over the last ``seconds`` would have."""
+    def chart(self, expr: str, seconds: float) -> list[float]:
+        """Values that a chart over the last ``seconds`` would show."""
         end = time.time()
         found = self.ask("query_range", query=expr, start=end - seconds, end=end, step=15)
-        return sum(len(series["values"]) for series in found["result"])
+        return [float(value) for series in found["result"] for _, value in series["values"]]
 
 
 def queries(folder: Path = DASHBOARDS) -> Iterator[tuple[str, str, str]]:
@@ -117,10 +118,11 @@ def examine(prometheus: Prometheus, board: str, panel: str, expr: str) -> Answer
     """Ask one query both ways."""
     try:
         values = prometheus.instant(expr)
-        points = prometheus.points(expr, 120.0)
+        charted = prometheus.chart(expr, CHART_SECONDS)
     except (ValueError, httpx.HTTPError) as error:
-        return Answer(board, panel, expr, 0, 0, 0, str(error))
-    return Answer(board, panel, expr, len(values), sum(map(math.isfinite, values)), points)
+        return Answer(board, panel, expr, series=0, numbers=0, points=0, error=str(error))
+    numbers = sum(map(math.isfinite, (*values, *charted)))
+    return Answer(board, panel, expr, series=len(values), numbers=numbers, points=len(charted))
 
 
 def binary(name: str) -> Path | None:
@@ -281,7 +283,7 @@ def main() -> int:
         options.json.write_text(json.dumps([vars(a) | {"well": a.well} for a in answers], indent=1))
     for answer in answers:
         mark = "ok " if answer.well else "BAD"
-        note = answer.error or ("" if answer.finite else f"undefined: {answer.excuse}")
+        note = answer.error or ("" if answer.numbers else f"undefined: {answer.excuse}")
         print(f"{mark} {answer.board:15} {answer.panel:34} {answer.series:3} series  {note}")
         if not answer.well:
             print(f"      {answer.expr}")

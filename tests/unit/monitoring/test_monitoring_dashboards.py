@@ -145,12 +145,12 @@ def test_the_check_against_a_real_prometheus_asks_for_what_is_served_and_runs_wh
     expressions = [target["expr"] for b in BOARDS.values() for p in panels(b) for target in p["targets"]]
     assert len(list(module.queries())) == len(expressions)
     assert not any("$" in expr for _, _, expr in module.queries())
-    empty = module.Answer("SWT live", "Drawdown", "swt_live_drawdown_pips", series=0, finite=0, points=0)
+    empty = module.Answer("SWT live", "Drawdown", "swt_live_drawdown_pips", series=0, numbers=0, points=0)
     undefined = replace(empty, series=1, points=9)
     assert not empty.well
     assert not undefined.well
     assert replace(undefined, expr="swt_live_win_loss_ratio").well
-    assert replace(undefined, finite=1).well
+    assert replace(undefined, numbers=1).well
 
 
 def test_the_provider_shows_the_folder_that_is_mounted() -> None:
