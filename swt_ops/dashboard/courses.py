@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -35,16 +36,30 @@ CURVES: Final = (
 )
 
 
-def training_courses(metrics: Path, points: int = POINTS) -> tuple[Course, ...]:
-    """Every curve of `CURVES` that has been measured; none without a file.
+class TrainingCourses:
+    """Reads the curves of a metrics file; again only when the file has changed."""
 
-    Raises:
-        OSError: the file is there and cannot be read.
-    """
-    if metrics.exists():
-        with metrics.open("rb"):  # `recent_rows` takes an unreadable file for an empty one
-            pass
-    return courses(recent_rows(metrics, _TAIL_BYTES), points)
+    def __init__(self, metrics: Path, points: int = POINTS) -> None:
+        self._metrics, self._points = metrics, points
+        self._version: tuple[int, int] | None = None
+        self._courses: tuple[Course, ...] = ()
+
+    def read(self) -> tuple[Course, ...]:
+        """Every curve of `CURVES` that has been measured; none without a file.
+
+        Raises:
+            OSError: the file is there and cannot be read.
+        """
+        try:
+            with self._metrics.open("rb") as file:  # `recent_rows` takes an unreadable file for an empty one
+                found = os.fstat(file.fileno())
+        except FileNotFoundError:
+            return ()
+        version = (found.st_mtime_ns, found.st_size)
+        if version != self._version:
+            self._courses = courses(recent_rows(self._metrics, _TAIL_BYTES), self._points)
+            self._version = version
+        return self._courses
 
 
 def courses(rows: Sequence[Mapping[str, float]], points: int = POINTS) -> tuple[Course, ...]:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from swt_core.clock import Clock
 from swt_core.errors import SWTError
 from swt_core.workspace import Workspace
-from swt_ops.dashboard.courses import training_courses
+from swt_ops.dashboard.courses import TrainingCourses
 from swt_ops.dashboard.records import Course, DashboardView, Problem, Shadow, Trading, VerdictRow
 from swt_ops.dashboard.trading import read_shadow, read_trading
 from swt_ops.dashboard.verdicts import read_verdicts
@@ -50,6 +50,7 @@ class Observer:
     ) -> None:
         self.workspace = workspace
         self._clock, self._control, self._stale_after_s = clock, control, stale_after_s
+        self._courses = TrainingCourses(workspace.training_state / METRICS_FILE)
         self._lock = threading.Lock()
         self._view: DashboardView | None = None
         self._read_s = self._shadow_s = float("-inf")
@@ -106,8 +107,7 @@ class Observer:
                 training=TrainingStatus(schema_version=1),
             ),
         )
-        metrics = workspace.training_state / METRICS_FILE
-        courses = careful("trainer", lambda: training_courses(metrics), no_courses)
+        courses = careful("trainer", self._courses.read, no_courses)
         trading = careful("live", lambda: read_trading(workspace.live_state), Trading(schema_version=1))
         verdicts, broken = careful(
             "validator", lambda: read_verdicts(workspace.validation_state, now_s), no_rows

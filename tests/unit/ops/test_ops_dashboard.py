@@ -11,7 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
-from dashboard_fakes import HOSTILE, NOW_S, SHA256, verdict, write_everything, write_hostile, write_verdict
+from dashboard_fakes import (
+    HOSTILE,
+    NOW_S,
+    SHA256,
+    verdict,
+    write_everything,
+    write_hostile,
+    write_training,
+    write_verdict,
+)
 from starlette.testclient import TestClient
 
 from swt_core.clock import ManualClock
@@ -22,6 +31,7 @@ from swt_ops.dashboard.app import dashboard_app
 from swt_ops.dashboard.courses import courses
 from swt_ops.dashboard.security import control_token
 from swt_ops.dashboard.serve import is_loopback, serve
+from swt_ops.dashboard.view import Observer
 
 TOKEN = "correct-horse-battery"
 BASE = "http://127.0.0.1:8090"
@@ -88,6 +98,17 @@ def test_long_runs_are_thinned_and_keep_their_newest_point() -> None:
     [course] = courses(rows, points=100)
     assert len(course.x) <= 100
     assert course.x[-1] == 10_000.0
+
+
+def test_curves_are_read_again_when_the_trainer_has_written(tmp_path: Path) -> None:
+    workspace = write_everything(tmp_path)
+    clock = ManualClock(NOW_S)
+    observer = Observer(workspace, clock)
+    before = {course.name: len(course.x) for course in observer.view().courses}
+    write_training(workspace, rounds=3)
+    clock.advance(5.0)
+    after = {course.name: len(course.x) for course in observer.view().courses}
+    assert after == {name: count + 3 for name, count in before.items()}
 
 
 def test_what_is_not_finite_is_left_out_of_a_curve() -> None:

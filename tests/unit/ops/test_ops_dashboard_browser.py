@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import uvicorn
-from dashboard_fakes import NOW_S, write_everything, write_hostile
+from dashboard_fakes import NOW_S, live_status, write_everything, write_hostile
 
 from swt_core.clock import ManualClock
+from swt_core.state import write_json
 from swt_core.workspace import Workspace
 from swt_ops.dashboard.app import dashboard_app
 
@@ -39,9 +40,9 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def served(workspace: Workspace, token: str | None = None) -> Iterator[str]:
+def served(workspace: Workspace, token: str | None = None, clock: ManualClock | None = None) -> Iterator[str]:
     """The page over HTTP, as `swt dashboard` serves it."""
-    app = dashboard_app(workspace, ManualClock(NOW_S), token=token)
+    app = dashboard_app(workspace, clock or ManualClock(NOW_S), token=token)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
@@ -174,3 +175,14 @@ def test_a_dashboard_that_is_gone_is_noticed(chromium: Any, tmp_path: Path) -> N
     with served(write_everything(tmp_path)) as url, opened(chromium, url) as (page, _):
         page.route("**/api/state", lambda route: route.abort())
         page.locator("#fresh", has_text="not refreshed").wait_for()
+
+
+def test_it_refreshes_itself(chromium: Any, tmp_path: Path) -> None:
+    workspace, clock = write_everything(tmp_path), ManualClock(NOW_S)
+    with served(workspace, clock=clock) as url, opened(chromium, url) as (page, complaints):
+        assert "No alarms" in page.locator("#alarms").inner_text()
+        write_json(workspace.live_state / "status.json", live_status(halt_reason="drift of 3 units"))
+        clock.advance(10.0)
+        page.locator("#alarms", has_text="drift of 3 units").wait_for()
+        assert page.title().startswith("(1)")
+        assert complaints == []
