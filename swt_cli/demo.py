@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swt_cli.options import ConfigDir, Overrides, configuration
+from swt_cli.options import ConfigDir, Json, Overrides, configuration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,13 +26,14 @@ def demo(
     profile: Annotated[str, typer.Option("--profile", help="Profile of the run.")] = "demo",
     config_dir: ConfigDir = None,
     overrides: Overrides = None,
+    as_json: Json = False,
 ) -> None:
     """Run the whole loop: bars, features, training, verdict, one traded day against the practice server.
 
     Without data it trades the synthetic `regimes` market, which has a known edge. Ends with 1 when the agent
     did not clearly earn on held-out sessions.
 
-    Examples: swt demo; swt demo --data bars.parquet
+    Examples: swt demo; swt demo --data bars.parquet; swt demo --json
     """
     from datetime import UTC, datetime
 
@@ -41,6 +42,7 @@ def demo(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from swt_core.clock import SystemClock
+    from swt_core.json_text import to_json
     from swt_core.logs import configure_logging
     from swt_core.workspace import Workspace
     from swt_ops.demo import Watcher, run_demo
@@ -52,7 +54,7 @@ def demo(
     workspace = Workspace(state_dir or Path("runs") / f"demo-{stamp}")
     workspace.root.mkdir(parents=True, exist_ok=True)
     configure_logging(json=True, service="demo", level="WARNING")
-    console = Console()
+    console = Console(stderr=as_json)  # standard output is then the document alone
     columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
 
@@ -70,9 +72,24 @@ def demo(
                 bars.update(self.task, completed=done, total=total or None, description=escape(note))
 
         result = run_demo(config, workspace, clock, Screen())
-    _summary(console, result)
+    if as_json:
+        typer.echo(to_json(_document(result), indent=2))
+    else:
+        _summary(console, result)
     if not result.earned:
         raise typer.Exit(1)
+
+
+def _document(result: DemoResult) -> dict[str, object]:
+    return {
+        "earned": result.earned,
+        "pips_per_session": result.pips_per_session,
+        "interval_pips": result.interval_pips,
+        "checkpoint": result.checkpoint.name,
+        "verdict": result.validation.verdict,
+        "live": result.live,
+        "artefacts": result.artefacts,
+    }
 
 
 def _summary(console: Console, result: DemoResult) -> None:

@@ -22,7 +22,7 @@ SWT: Any = typer.main.get_command(app)
 COMMANDS = {" ".join(path[1:]): command for path, command in walk(SWT)}
 # These show nothing that was measured or stored: they run, raise a flag, or draw.
 WITHOUT_JSON = {
-    *("demo", "up", "config docs", "train", "train dashboard", "features plot", "validator", "practice"),
+    *("up", "config docs", "train", "train dashboard", "features plot", "validator", "practice"),
     *("live run", "live start", "live stop", "live emergency-stop"),
 }
 
