@@ -226,6 +226,7 @@ def emergency_close(
         lambda: configuration(config_dir, profile, overrides).config,
         os.environ,
         Named(environment, account, broker_url, instrument),
+        overrides or (),
     )
     if found.warning:
         typer.echo(found.warning, err=True)

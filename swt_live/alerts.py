@@ -134,6 +134,9 @@ class _Outbox:
                 self._count(self.channel.name, "failed")
                 reason = str(error) or type(error).__name__
                 _log.warning("alert not delivered", channel=self.channel.name, reason=reason)
+            except Exception as error:  # noqa: BLE001 - the next alert must go out; the text may hold secrets
+                self._count(self.channel.name, "failed")
+                _log.warning("alert not delivered", channel=self.channel.name, reason=type(error).__name__)
             else:
                 self._count(self.channel.name, "sent")
 

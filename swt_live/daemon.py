@@ -165,9 +165,13 @@ class LiveDaemon:
             f"; {units} units are held: `swt emergency-close` closes them without a journal" if units else ""
         )
         self._alerts.alert("journal_broken", f"{error.message}{held}")
-        while (fault := journal_fault(self.state.file(JOURNAL_FILE))) is not None:
+        fault: str | None = error.message
+        while fault is not None:
             self._beat(f"the journal is broken: {fault}")
+            # Also where a look finds nothing wrong: what failed may fail again at once, and each new trader
+            # may send a reduction first.
             await clock.sleep_until(clock.time_s() + _RETRY_S)
+            fault = journal_fault(self.state.file(JOURNAL_FILE))
         self._alerts.alert("journal_mended", "the trader starts again from its journal")
         self._waiting, self._disk_well = "starting", True
 

@@ -55,6 +55,8 @@ class OrderDesk:
         self.broker_lost_s: float | None = None
         self.disk_low = False
         self._emergency_done = False
+        # The next order of an emergency goes by the book: nothing is asked first.
+        self._unasked = True
         self.book = PositionBook(parts.instrument, config.trading)
         self.ledger = Ledger(
             journal,
@@ -112,6 +114,9 @@ class OrderDesk:
         if (started, emergency) != (self.flags.started, self.flags.emergency):
             self.note("flags", f"START_TRADING {started}, EMERGENCY_STOP {emergency}")
             self._emergency_done = False
+            if emergency and not self.flags.emergency:
+                # It does not wait for the next try of whatever was to be closed anyway.
+                self.timers.duty_s, self._unasked = -math.inf, True
         self.flags.started, self.flags.emergency = started, emergency
         if emergency:
             self.safety.halt("EMERGENCY_STOP")
@@ -179,7 +184,7 @@ class OrderDesk:
         now_s = self.parts.clock.time_s()
         self.duty = self._current_duty(now_s)
         if self.duty is None:
-            self.timers.tries, self.timers.duty_s = 0, -math.inf
+            self.timers.tries, self.timers.duty_s, self._unasked = 0, -math.inf, True
             return
         if now_s < self.timers.duty_s or not self._may_serve(self.duty, now_s):
             return
@@ -213,7 +218,8 @@ class OrderDesk:
         wrong book opens nothing, and the next try asks again.
         """
         by_the_book = self.flags.emergency and wanted.target_units == 0 and self.book.units != 0
-        if by_the_book and self.timers.tries == 1:
+        if by_the_book and self._unasked:
+            self._unasked = False
             return self.book.units
         try:
             return await self._ask_units()

@@ -5,7 +5,7 @@ Closing needs no second consent: that one is for trading. It reads no state dire
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -37,9 +37,14 @@ class ClosingAccount:
 
 
 def closing_account(
-    load: Callable[[], SWTConfig], environ: Mapping[str, str], named: Named
+    load: Callable[[], SWTConfig],
+    environ: Mapping[str, str],
+    named: Named,
+    overrides: Sequence[str] = (),
 ) -> ClosingAccount:
     """The account to close.
+
+    ``overrides``: ``section.key=value`` from the command line; they hold also where the rest is broken.
 
     Raises:
         ConfigError: the configuration is broken and nothing else names the account; no token.
@@ -51,7 +56,7 @@ def closing_account(
         values, instrument = config.live.model_dump(), config.data.instrument
     except ConfigError as error:
         warning = f"the configuration is broken and not used: {error.message}"
-        values, instrument = _from_environment(environ), environ.get("SWT_DATA__INSTRUMENT")
+        values, instrument = _without_files(environ, overrides)
     said = {"environment": named.environment, "account_id": named.account_id, "broker_url": named.broker_url}
     values |= {name: value for name, value in said.items() if value is not None}
     if "environment" not in values or ("account_id" not in values and values["environment"] != "embedded"):
@@ -69,7 +74,15 @@ def closing_account(
     return ClosingAccount(settings, live.environment, named.instrument or instrument, warning)
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    names = ("environment", "account_id", "broker_url")
-    found = {name: environ.get(f"SWT_LIVE__{name.upper()}") for name in names}
-    return {name: value for name, value in found.items() if value}
+def _without_files(
+    environ: Mapping[str, str], overrides: Sequence[str]
+) -> tuple[dict[str, object], str | None]:
+    """What environment and command line say of the account, and the instrument; the latter comes first."""
+    names = ("live.environment", "live.account_id", "live.broker_url", "data.instrument")
+    found = {name: environ.get(f"SWT_{name.replace('.', '__').upper()}") for name in names}
+    for text in overrides:
+        name, _, value = text.partition("=")
+        if name.strip() in names:
+            found[name.strip()] = value.strip()
+    instrument = found.pop("data.instrument") or None
+    return {name.removeprefix("live."): value for name, value in found.items() if value}, instrument

@@ -160,6 +160,11 @@ class PriceFeed:
         opened = asyncio.create_task(self._opened.wait())
         try:
             await asyncio.wait({self._reader, opened}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            # A stream that nobody saw open would count as connected, and its minutes as not observed.
+            self._reader.cancel()
+            self._reader = None
+            raise
         finally:
             opened.cancel()
         if not self._opened.is_set():

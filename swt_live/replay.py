@@ -69,7 +69,8 @@ def replay_day(config: SWTConfig, live_state: Path, checkpoints: Path, day: str)
                 )
         raise CheckpointError(f"checkpoint {sha256[:12]}… is gone")
 
-    journal = Journal(path)
+    # The trader may be writing it, and a newer build must not change its layout under it.
+    journal = Journal(path, read_only=True)
     try:
         return recompute(journal, config, pair, features, load, day)
     finally:

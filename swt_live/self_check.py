@@ -7,6 +7,8 @@ not is counted, noted in the audit trail, and told to a person. `swt live replay
 
 from __future__ import annotations
 
+import sqlite3
+
 from pydantic import BaseModel, ConfigDict
 
 from swt_core.clock import Clock
@@ -83,6 +85,10 @@ class SelfCheck:
                 )
             except DataError as error:
                 differing = [error.message]
+            except sqlite3.Error:
+                raise
+            except Exception as error:  # noqa: BLE001 - a check of the past never stops the present
+                differing = [f"{type(error).__name__}: {error}"]
         with self._journal.transaction():
             self.counts = ReplayCounts(
                 checked=self.counts.checked + 1, disagreed=self.counts.disagreed + bool(differing)

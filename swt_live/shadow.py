@@ -3,13 +3,17 @@
 It decides with `swt_live.decider.decide` and keeps its position in a `PositionBook`; what it wants is
 filled at the next bar's open, at the recorded bid or ask, as in the environment: no slippage, no vetoes.
 It is given journal, features and models, and no broker: it has no way to send an order. A candidate needs
-no verdict. Everything of one bar is one journal transaction, so a crash repeats a bar or has done it whole.
+no verdict, so it may do anything: what it raises ends its paper trading until the next start, and nothing
+else. Everything of one bar is one journal transaction, so a crash repeats a bar or has done it whole.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from swt_core.calendar import DAY_S, MINUTE_S, seconds_to_week_close
 from swt_core.config import TradingConfig
-from swt_core.errors import CheckpointError, DataError
+from swt_core.errors import CheckpointError, DataError, StateError
 from swt_core.instruments import Instrument
 from swt_core.position import BUY, CLOSE, EQUITY, SELL, SIDE
 from swt_data.bars import Bars
@@ -33,6 +37,7 @@ from swt_live.window import bar_mark, executable_closes
 
 SHADOW_KEY = "shadow"
 CHECK_S = 60.0
+_Given = ParamSpec("_Given")
 
 
 class ShadowMemory(BaseModel):
@@ -72,8 +77,27 @@ class Champion:
     model_hash: str | None
 
 
+def _contained(
+    method: Callable[Concatenate[Shadow, _Given], None],
+) -> Callable[Concatenate[Shadow, _Given], None]:
+    """Nothing that the candidate does may stop the trader; a broken journal is the trader's own concern."""
+
+    @wraps(method)
+    def call(self: Shadow, /, *args: _Given.args, **named: _Given.kwargs) -> None:
+        if self.failed:
+            return
+        try:
+            method(self, *args, **named)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - an unvalidated model may raise anything
+            self.give_up(error)
+
+    return call
+
+
 class Shadow:
-    """One candidate's paper ledger."""
+    """One candidate's paper ledger; ``failed``: it has ended until the next start."""
 
     def __init__(
         self,
@@ -93,11 +117,23 @@ class Shadow:
         self._units = trading.units
         self._next_s = float("-inf")
         self.book = PositionBook(instrument, trading)
-        self.memory = journal.load(SHADOW_KEY, ShadowMemory) or ShadowMemory()
+        self.memory = ShadowMemory()
         self.model: LoadedModel | None = None
         self.refusal = ""
+        self.failed = False
+        try:
+            self.memory = journal.load(SHADOW_KEY, ShadowMemory) or self.memory
+        except StateError as error:
+            self.give_up(error)
         self._restore()
 
+    def give_up(self, error: Exception) -> None:
+        """Paper trading ends until the next start."""
+        self.failed, self.model = True, None
+        self.refusal = f"paper trading ended: {type(error).__name__}: {error}"
+        self._note("shadow_failed", self.refusal)
+
+    @_contained
     def refresh(self, now_s: float) -> None:
         """Look for the configured candidate once a minute; another one begins a new ledger, when flat."""
         if now_s < self._next_s or (self.model is not None and self.book.units):
@@ -120,6 +156,7 @@ class Shadow:
             self._remember(model_hash=choice.ref.sha256, model_name=choice.ref.name, started_s=now_s)
             self._note("shadow", f"{choice.ref.name} {choice.ref.sha256} trades on paper")
 
+    @_contained
     def on_bars(self, bars: Iterable[BarRecord]) -> None:
         """Bars that have closed, oldest first: fill what was wanted at their open, then mark."""
         for bar in bars:
@@ -143,6 +180,7 @@ class Shadow:
                     last_bar_s=bar.time_s,
                 )
 
+    @_contained
     def decide(self, bars: Bars, champion: Champion) -> None:
         """The candidate's decision on the window the trader decided on, and what the trader did."""
         if self.model is None or self.memory.last_bar_s != int(bars.time_s[-1]):
@@ -197,6 +235,7 @@ class Shadow:
                 realised_pips=self.memory.realised_pips + trade.result.pnl_pips,
             )
 
+    @_contained
     def _restore(self) -> None:
         memory, holding = self.memory, self.memory.book.holding
         if holding is not None:
@@ -206,6 +245,7 @@ class Shadow:
             # The trader may have died between taking up a bar itself and handing it on.
             self.on_bars(self._journal.bars(memory.last_bar_s + MINUTE_S))
 
+    @_contained
     def correct(self, bar: BarRecord) -> None:
         """A candle corrected a bar, or brought one that the stream had missed."""
         if bar.time_s <= self.memory.last_bar_s:

@@ -200,6 +200,15 @@ async def test_a_broken_journal_is_told_waited_for_and_taken_up_again(
     assert "1 units are held: `swt emergency-close`" in alerts.sent[0][1]
 
 
+async def test_a_journal_that_failed_once_is_not_taken_up_again_at_once(tmp_path: Path) -> None:
+    """What failed may fail again at once: traders made without a pause would each send a reduction."""
+    daemon = practice_daemon(tmp_path, httpx.MockTransport(lambda _: httpx.Response(500)))
+    daemon._alerts = RecordedAlerts()  # type: ignore[assignment]
+    clock = ManualClock(1000.0)
+    await daemon._wait_for_journal(JournalBroken("the journal failed: once"), clock)
+    assert clock.time_s() >= 1005.0
+
+
 def test_a_disk_that_is_full_at_the_start_is_no_crash_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
