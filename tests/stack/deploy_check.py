@@ -62,7 +62,7 @@ def main() -> int:
                 "--tag",
                 "bad",
                 "--timeout",
-                "200",
+                "90",
                 "--skip-doctor",
             ]
             words += ["--backups", str(directory / "backups")]
