@@ -6,10 +6,11 @@ policies, rules that were the best of 100 by SQN on other weeks, and networks tr
 fourth, counted apart, is the hardest: the best of 100 rules *on the very weeks it is judged on*, its 99
 rivals in the ledger; there nothing but the deflated Sharpe ratio stands between luck and money.
 
-True figures of an edge (CAR25, profit factor) come from ten years. ``true_deploy`` is over all agents
-whose true CAR25 is at least 30 %. Some of those trade a thin edge very often: their true profit factor is
-below the 1.5 that the rules ask for, so the gate is right to stop them; the share among those who meet
-the rules in truth, and among those who do not, stand beside it.
+True figures of an edge (CAR25, profit factor) come from ten years. The planted edges are those a person
+would want deployed: in truth they meet the rules, from just so to clearly. ``true_deploy`` is over all of
+them whose true CAR25 is at least 30 %. Beside them stand agents whose edge is thin: it may compound to a
+high CAR25 by trading often, but its true profit factor is below the 1.5 that the rules ask for, so the
+gate is there to refuse it (``thin_deploy``).
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ BLOCK = 20
 # The same, where each agent plays 100 rules on it.
 SEARCHED_BLOCK = 5
 KINDS = ("random", "best_of_100", "trained")
-EDGES = (
-    *(Edge(p, 120, pause) for pause in (480, 1000) for p in (0.62, 0.66, 0.70, 0.74, 0.78)),
+EDGES = tuple(Edge(p, 120, pause) for pause in (480, 1000) for p in (0.70, 0.72, 0.74, 0.76, 0.78))
+THIN_EDGES = (
+    *(Edge(p, 120, pause) for pause in (480, 1000) for p in (0.62, 0.66)),
     Edge(0.66, 60, 60),
     Edge(0.68, 60, 60),
     Edge(0.64, 120, 120),
@@ -162,11 +164,12 @@ def _searched(block: _Block) -> list[_Found]:
 
 
 def _with_edge(block: _Block) -> list[_Found]:
+    edges = THIN_EDGES if block.kind == "thin" else EDGES
     world = make_world(YEAR_DAYS, block.seed, 4.0, block.config)
     rng = np.random.default_rng(block.seed)
     found = []
     for number in range(block.first, block.first + block.count):
-        edge = EDGES[number % len(EDGES)]
+        edge = edges[number % len(edges)]
         evaluation = world.play(foresight(world.market, edge, rng))
         found.append(_Found(edge.name, _deployed(world, evaluation, block.config)))
     return found
@@ -174,7 +177,7 @@ def _with_edge(block: _Block) -> list[_Found]:
 
 def _truth(block: _Block) -> list[_Found]:
     """CAR25 and profit factor of an edge from ten years of its trading."""
-    edge = EDGES[block.first]
+    edge = (*EDGES, *THIN_EDGES)[block.first]
     world = make_world(TRUTH_DAYS, block.seed, 4.0, block.config)
     evaluation = world.play(foresight(world.market, edge, np.random.default_rng(block.seed)))
     returns = daily_nav(evaluation).returns
@@ -183,7 +186,13 @@ def _truth(block: _Block) -> list[_Found]:
     return [_Found(edge.name, car25=car25, profit_factor=factor)]
 
 
-_WORK = {"without_edge": _without_edge, "searched": _searched, "with_edge": _with_edge, "truth": _truth}
+_WORK = {
+    "without_edge": _without_edge,
+    "searched": _searched,
+    "with_edge": _with_edge,
+    "truth": _truth,
+    "thin": _with_edge,
+}
 
 
 def _play_block(block: _Block) -> list[_Found]:
@@ -200,22 +209,24 @@ def _blocks(kind: str, total: int, size: int, config: SWTConfig, seed: int) -> l
 
 
 def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
-    """Judge many agents; settings ``no_edge``, ``edge`` and ``searched`` are their numbers, ``workers``.
+    """Judge many agents; settings ``no_edge``, ``edge``, ``thin`` and ``searched`` are their numbers.
 
     Returns:
         ``false_deploy`` and ``true_deploy`` rates, by kind too, with their numbers.
     """
-    options.overrides("no_edge", "edge", "searched", "workers")
+    options.overrides("no_edge", "edge", "thin", "searched", "workers")
     quick = options.quick
     config = SWTConfig.model_validate({"validation": {"permutations": 199 if quick else 1000}})
     without = int(options.number("no_edge", 60 if quick else 1000))
     with_edge = int(options.number("edge", 40 if quick else 500))
+    thin = int(options.number("thin", 14 if quick else 140))
     searched = int(options.number("searched", 5 if quick else 50))
     workers = int(options.number("workers", 2))
     blocks = [
-        *_blocks("truth", len(EDGES), 1, config, options.seed),
+        *_blocks("truth", len(EDGES) + len(THIN_EDGES), 1, config, options.seed),
         *_blocks("without_edge", without, BLOCK, config, options.seed),
         *_blocks("with_edge", with_edge, BLOCK, config, options.seed),
+        *_blocks("thin", thin, BLOCK, config, options.seed),
         *_blocks("searched", searched, SEARCHED_BLOCK, config, options.seed),
     ]
     started = time.perf_counter()
@@ -233,23 +244,19 @@ def _summary(results: Sequence[tuple[_Block, list[_Found]]]) -> dict[str, Benchm
     def of(kind: str) -> list[_Found]:
         return [found for block, group in results if block.kind == kind for found in group]
 
-    without, judged = of("without_edge"), of("with_edge")
+    without, judged, thin = of("without_edge"), of("with_edge"), of("thin")
     truth = {found.name: found for found in of("truth")}
     deserving = [f for f in judged if (truth[f.name].car25 or 0.0) >= DEPLOYABLE_CAR25]
-    by_rule: dict[bool, list[_Found]] = {True: [], False: []}
-    for found in deserving:
-        meets = (truth[found.name].profit_factor or 0.0) >= MINIMUM_PROFIT_FACTOR
-        by_rule[meets].append(found)
     result: dict[str, BenchmarkValue] = {
         "false_deploy": _share(without),
         "true_deploy": _share(deserving),
-        "true_deploy_profit_factor_from_1_5": _share(by_rule[True]),
-        "true_deploy_profit_factor_below_1_5": _share(by_rule[False]),
+        "thin_deploy": _share(thin),
         "false_deploy_searched": _share(of("searched")),
         "agents_without_edge": len(without),
         "agents_without_edge_deployed": sum(found.deployed for found in without),
         "agents_with_edge": len(judged),
         "agents_with_true_car25_above_30_percent": len(deserving),
+        "agents_thin": len(thin),
         "agents_searched": len(of("searched")),
     }
     for kind, count in Counter(found.name for found in without).items():
@@ -258,7 +265,7 @@ def _summary(results: Sequence[tuple[_Block, list[_Found]]]) -> dict[str, Benchm
     for name, true in truth.items():
         result[f"true_car25_{name}"] = true.car25
         result[f"true_profit_factor_{name}"] = true.profit_factor
-        result[f"deploy_{name}"] = _share([f for f in judged if f.name == name])
+        result[f"deploy_{name}"] = _share([f for f in (*judged, *thin) if f.name == name])
     return result
 
 

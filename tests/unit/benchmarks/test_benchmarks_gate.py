@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.gate import _Block, _Found, _summary, hopeless, verdict
+from benchmarks.gate import EDGES, THIN_EDGES, _Block, _Found, _summary, hopeless, verdict
 from benchmarks.gate_agents import Edge, TrainedTrader, World, foresight, make_world, random_rule
 from benchmarks.registry import BenchmarkOptions, load_benchmark
 from swt_core.config import SWTConfig
@@ -58,12 +58,13 @@ def test_rates_are_counted_over_the_agents_they_name() -> None:
         [
             *((block("truth"), [true]) for true in (good, thin, poor)),
             (block("with_edge"), [_Found("a", True), _Found("b"), _Found("c", True), _Found("a", True)]),
+            (block("thin"), [_Found("b"), _Found("b", True), _Found("b"), _Found("b")]),
             (block("without_edge"), [_Found("random"), _Found("trained", True)]),
         ]
     )
     assert found["true_deploy"] == pytest.approx(2 / 3)
-    assert found["true_deploy_profit_factor_from_1_5"] == 1.0
-    assert found["true_deploy_profit_factor_below_1_5"] == 0.0
+    assert (found["thin_deploy"], found["agents_thin"]) == (0.25, 4)
+    assert found["deploy_b"] == 0.2
     assert found["agents_with_true_car25_above_30_percent"] == 3
     assert (found["false_deploy"], found["false_deploy_random"], found["false_deploy_trained"]) == (0.5, 0, 1)
     assert found["false_deploy_searched"] is None
@@ -72,3 +73,8 @@ def test_rates_are_counted_over_the_agents_they_name() -> None:
 def test_a_misspelt_setting_is_refused() -> None:
     with pytest.raises(ConfigError, match="no benchmark setting"):
         load_benchmark("gate").run(BenchmarkOptions(settings={"noedge": "5"}))
+
+
+def test_thin_edges_are_those_the_rules_are_there_to_refuse() -> None:
+    assert not set(EDGES) & set(THIN_EDGES)
+    assert max(edge.probability for edge in THIN_EDGES) < min(edge.probability for edge in EDGES)
