@@ -49,9 +49,9 @@ test-deploy: $(STAMP)
 test-dashboards: $(STAMP)
 	$(BIN)/python tests/stack/dashboards_check.py
 
-## Coverage of the fast suite, branches included (kernels under numba count in their own jit-off pass).
+## Coverage of the fast suite, branches included; fails under 90 % (kernels under numba count in their own jit-off pass).
 coverage: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=html
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=html --cov-fail-under=90
 
 ## Every branch, with numba's compilation off, of what money hangs on: position accounting, checkpoints,
 ## order rules, journal, reconciler. Files and tests: tests/critical_coverage.ini. Fails below 100 %.
