@@ -119,7 +119,7 @@ class OrderDesk:
                 self.timers.duty_s, self._unasked = -math.inf, True
         self.flags.started, self.flags.emergency = started, emergency
         if emergency:
-            self.safety.halt("EMERGENCY_STOP")
+            self.safety.halt("EMERGENCY_STOP", by_person=True)
         self.safety.on_flags(started=started, emergency=emergency)
 
     def veto(self) -> str | None:

@@ -1,7 +1,8 @@
 """Trading limits and three states: ACTIVE, REDUCING (no entries), HALTED (none until a person acts).
 
 Reducing a position is always allowed. What must outlive a crash (halt, violations, losses) is kept in the
-journal. A halt is lifted by a person: ``START_TRADING`` is removed and created again, after the halt.
+journal. A halt is lifted by a person: ``START_TRADING`` is removed and created again, after the halt. A
+reason that comes while it is removed has been seen by nobody: it has to be created, removed and created.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from swt_live.journal import Journal
 from swt_live.ports import Alerts
 
 SAFETY_KEY = "safety"
+# The first reason of a halt is kept, and the latest of those that followed.
+_MOST_REASONS = 6
+_BETWEEN = "; "
+_DRAWDOWN = "drawdown"
 
 
 class TradingState(StrEnum):
@@ -37,6 +42,7 @@ class SafetyMemory(BaseModel):
     halt_reason: str | None = None
     halted_s: float = 0.0
     stop_seen: bool = False  # START_TRADING was seen absent since the halt
+    press_ignored: bool = False  # a reason came while START_TRADING was absent: the next press lifts nothing
     flatten_reason: str | None = None  # a shutdown that still has to close the position
     violations: int = 0
     day: int = 0
@@ -121,8 +127,8 @@ class SafetyMonitor:
             self._remember(day_loss_hit=True)
             self._note("daily_loss", f"{today:.1f} pips today", action="no entries before the next day")
         drawdown = self.memory.peak_pips - equity
-        if drawdown >= self._config.max_drawdown_pips and not self.halted:
-            self.halt(f"drawdown of {drawdown:.1f} pips")
+        if drawdown >= self._config.max_drawdown_pips and _DRAWDOWN not in (self.memory.halt_reason or ""):
+            self.halt(f"{_DRAWDOWN} of {drawdown:.1f} pips")
 
     def check_slippage(self, slippage_pips: float) -> None:
         """A fill worse than the limit is a violation."""
@@ -145,11 +151,32 @@ class SafetyMonitor:
         if count >= self._config.emergency_violations:
             self.shut_down(f"{count} safety violations, the last: {what}, {detail}")
 
-    def halt(self, reason: str) -> None:
-        """No entries until a person removes START_TRADING and creates it again."""
-        if not self.halted:
-            self._remember(halt_reason=reason, halted_s=self._clock.time_s(), stop_seen=False)
+    def halt(self, reason: str, *, by_person: bool = False) -> None:
+        """No entries until a person removes START_TRADING and creates it again.
+
+        A further reason is added to the first. One that comes after START_TRADING was removed may be
+        unknown to the person who is about to create it: that press lifts nothing, the next one does.
+
+        Args:
+            by_person: the person is the reason, and knows it.
+        """
+        known = self.memory.halt_reason
+        if known is None:
+            self._remember(
+                halt_reason=reason, halted_s=self._clock.time_s(), stop_seen=False, press_ignored=False
+            )
             self._note("halt", reason, action="entries halt")
+            return
+        reasons, reason = known.split(_BETWEEN), reason.replace(_BETWEEN, ", ")
+        if reason in reasons:
+            return
+        ignored = self.memory.press_ignored or (self.memory.stop_seen and not by_person)
+        self._remember(
+            halt_reason=_BETWEEN.join([*reasons[:1], *reasons[1:][2 - _MOST_REASONS :], reason]),
+            stop_seen=self.memory.stop_seen and not ignored,
+            press_ignored=ignored,
+        )
+        self._note("halt", reason, action=f"entries stay halted, since: {reasons[0]}")
 
     def shut_down(self, reason: str) -> None:
         """Halt, and close whatever is open."""
@@ -165,6 +192,13 @@ class SafetyMonitor:
     def on_flags(self, *, started: bool, emergency: bool) -> None:
         """See the person's flags; START_TRADING created anew after a halt lifts it."""
         if not self.halted:
+            return
+        if self.memory.press_ignored:
+            if started and not emergency:
+                self._remember(press_ignored=False)
+                self._note(
+                    "still_halted", f"a reason came after START_TRADING went: {self.memory.halt_reason}"
+                )
             return
         if not started and not self.memory.stop_seen:
             self._remember(stop_seen=True)

@@ -182,3 +182,50 @@ def test_a_halt_refuses_entries_and_says_why_first(tmp_path: Path) -> None:
     watched.monitor.halt("somebody else traded")
     assert watched.monitor.entry_refusal() == "halted: somebody else traded"
     assert watched.make().entry_refusal() == "halted: somebody else traded"
+
+
+def test_a_second_reason_is_told_and_one_press_does_not_lift_what_nobody_has_seen(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    monitor = watched.monitor
+    monitor.halt("somebody else traded")
+    monitor.on_flags(started=False, emergency=False)
+    monitor.halt("oversize fill: 66 for 1")
+    monitor.halt("oversize fill: 66 for 1")
+    assert monitor.entry_refusal() == "halted: somebody else traded; oversize fill: 66 for 1"
+    assert [detail for event, detail in watched.alerts.sent if event == "halt"] == [
+        "somebody else traded",
+        "oversize fill: 66 for 1",
+    ]
+    monitor = watched.make()
+    monitor.on_flags(started=False, emergency=False)
+    monitor.on_flags(started=True, emergency=False)
+    assert monitor.halted
+    assert watched.alerts.sent[-1][0] == "still_halted"
+    monitor.on_flags(started=True, emergency=False)
+    assert monitor.halted
+    monitor.on_flags(started=False, emergency=False)
+    monitor.on_flags(started=True, emergency=False)
+    assert not monitor.halted
+
+
+def test_a_second_reason_while_start_is_there_needs_one_new_press(tmp_path: Path) -> None:
+    monitor = Watched(tmp_path).monitor
+    monitor.halt("drift")
+    monitor.halt("oversize")
+    monitor.on_flags(started=True, emergency=False)
+    assert monitor.halted
+    monitor.on_flags(started=False, emergency=False)
+    monitor.halt("EMERGENCY_STOP", by_person=True)
+    monitor.on_flags(started=True, emergency=False)
+    assert not monitor.halted
+
+
+def test_the_first_and_the_latest_reasons_of_a_halt_are_kept(tmp_path: Path) -> None:
+    monitor = Watched(tmp_path).monitor
+    for number in range(50):
+        monitor.halt(f"reason {number}")
+    assert monitor.memory.halt_reason is not None
+    reasons = monitor.memory.halt_reason.split("; ")
+    assert reasons[0] == "reason 0"
+    assert reasons[-1] == "reason 49"
+    assert len(reasons) == 6
