@@ -2,8 +2,10 @@
 
 Nothing here is ever waited for by the trader: each channel has a short queue and one task of its own, and
 a message that does not fit is counted and dropped. The same event is told once a minute at most, and no
-channel says more than thirty things an hour; what was held back is counted in the next message. Addresses,
-passwords and the webhook's URL come from the environment or secret files and appear in no log.
+channel says more than thirty things an hour; what was held back is counted in the next message. What a
+person has to act upon (`URGENT`) has thirty of its own, goes first, and is repeated when its text differs,
+so that no crowd of minor events keeps a halt from being told. Addresses, passwords and the webhook's URL
+come from the environment or secret files and appear in no log.
 """
 
 from __future__ import annotations
@@ -24,6 +26,20 @@ from swt_live.alert_secrets import secret
 WEBHOOK_VARIABLE = "SWT_ALERT_WEBHOOK"
 REPEAT_S = 60.0
 MOST_AN_HOUR = 30
+URGENT = frozenset(
+    {
+        "halt",
+        "still_halted",
+        "emergency",
+        "drift",
+        "oversize",
+        "violation_oversize",
+        "violation_position",
+        "journal_broken",
+        "disk_full",
+        "decision_failed",
+    }
+)
 _QUEUE = 50
 _TIMEOUT_S = 10.0
 
@@ -95,38 +111,53 @@ class Mail:
             raise AlertFailed(failure)
 
 
+class _Lane:
+    """A queue with limits of its own; ``by_text``: another detail is another event."""
+
+    def __init__(self, *, by_text: bool) -> None:
+        self.waiting: deque[Alert] = deque()
+        self._by_text = by_text
+        self._told_s: dict[tuple[str, str], float] = {}
+        self._hour: deque[float] = deque()
+
+    def admits(self, event: str, detail: str, now_s: float) -> bool:
+        """Whether this may be said now; what may be is counted as said."""
+        while self._hour and now_s - self._hour[0] >= 3600.0:
+            self._hour.popleft()
+        self._told_s = {what: at_s for what, at_s in self._told_s.items() if now_s - at_s < REPEAT_S}
+        what = (event, detail if self._by_text else "")
+        if what in self._told_s or len(self._hour) >= MOST_AN_HOUR or len(self.waiting) >= _QUEUE:
+            return False
+        self._told_s[what] = now_s
+        self._hour.append(now_s)
+        return True
+
+
 class _Outbox:
-    """A channel with its queue, its task and its limits."""
+    """A channel with its queues, its task and its limits."""
 
     def __init__(self, channel: Channel, clock: Clock, count: Callable[[str, str], None]) -> None:
         self.channel = channel
         self._clock = clock
         self._count = count
-        self._queue: deque[Alert] = deque()
-        self._told_s: dict[str, float] = {}
-        self._hour: deque[float] = deque()
+        self._urgent, self._minor = _Lane(by_text=True), _Lane(by_text=False)
         self._held_back = 0
         self._task: asyncio.Task[None] | None = None
 
     def put(self, event: str, detail: str) -> None:
-        now_s = self._clock.monotonic_s()
-        while self._hour and now_s - self._hour[0] >= 3600.0:
-            self._hour.popleft()
-        repeated = now_s - self._told_s.get(event, float("-inf")) < REPEAT_S
-        if repeated or len(self._hour) >= MOST_AN_HOUR or len(self._queue) >= _QUEUE:
+        lane = self._urgent if event in URGENT else self._minor
+        if not lane.admits(event, detail, self._clock.monotonic_s()):
             self._held_back += 1
             self._count(self.channel.name, "suppressed")
             return
-        self._told_s[event] = now_s
-        self._hour.append(now_s)
-        self._queue.append(Alert(event, detail, self._held_back))
+        lane.waiting.append(Alert(event, detail, self._held_back))
         self._held_back = 0
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._send())
 
     async def _send(self) -> None:
-        while self._queue:
-            alert = self._queue.popleft()
+        while waiting := self._urgent.waiting or self._minor.waiting:
+            alert = waiting.popleft()
             try:
                 async with asyncio.timeout(2.0 * _TIMEOUT_S):
                     await self.channel.send(alert)

@@ -212,13 +212,37 @@ class Recorder:
 async def test_the_same_event_is_told_once_a_minute_and_the_rest_is_counted() -> None:
     clock, channel = ManualClock(), Recorder()
     alerts = AlertRouter([channel], clock=clock)
-    for _ in range(10):
-        alerts.alert("drift", "again")
-    alerts.alert("halt", "another event passes")
+    for number in range(10):
+        alerts.alert("cooldown", f"again {number}")
+    alerts.alert("resume", "another event passes")
     clock.advance(60.0)
-    alerts.alert("drift", "a minute later")
+    alerts.alert("cooldown", "a minute later")
     await alerts.drain()
-    assert [(a.event, a.held_back) for a in channel.got] == [("drift", 0), ("halt", 9), ("drift", 0)]
+    assert [(a.event, a.held_back) for a in channel.got] == [("cooldown", 0), ("resume", 9), ("cooldown", 0)]
+
+
+async def test_minor_events_cannot_keep_a_halt_from_being_told() -> None:
+    clock, channel = ManualClock(), Recorder()
+    alerts = AlertRouter([channel], clock=clock)
+    for number in range(200):
+        alerts.alert(f"event {number}", "")
+    alerts.alert("halt", "somebody else traded")
+    alerts.alert("halt", "somebody else traded")
+    alerts.alert("halt", "oversize fill")
+    await alerts.drain()
+    told = [(alert.event, alert.detail) for alert in channel.got]
+    assert told[:2] == [("halt", "somebody else traded"), ("halt", "oversize fill")]
+    assert len(told) == 32
+
+
+async def test_what_is_urgent_cannot_flood_a_person_either() -> None:
+    channel = Recorder()
+    alerts = AlertRouter([channel], clock=ManualClock())
+    for number in range(200):
+        alerts.alert("drift", f"{number} units")
+    alerts.alert("resume", "has room of its own")
+    await alerts.drain()
+    assert len(channel.got) == 31
 
 
 async def test_no_channel_says_more_than_thirty_things_an_hour() -> None:
