@@ -58,4 +58,7 @@ class ModelKeeper:
         except CheckpointError as error:
             self._note("model_refused", error.message)
             return
+        except Exception as error:  # noqa: BLE001 - whatever a file does to its loader, duties are served
+            self._note("model_refused", f"{type(error).__name__}: {error}")
+            return
         self._note("model_loaded", f"{choice.ref.name} {choice.ref.sha256}")

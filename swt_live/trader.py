@@ -33,6 +33,8 @@ from swt_live.window import LiveWindow
 # the next open.
 LATEST_DECISION_S = 4.0
 CANDLE_CHECK_AFTER_S = 20.0
+# The reason in ``swt_live_skipped_decisions`` when features or engine raised what they never should.
+DECISION_FAILED = "decision failed"
 # The feed opens this long before the market, and stays open over a closure not longer than that.
 FEED_LEAD_S = 600.0
 
@@ -227,6 +229,11 @@ class LiveTrader:
             )
         except DataError as error:
             self._skip("no valid observation", error.message)
+            return
+        except Exception as error:  # noqa: BLE001 - ending here, it would end again at each bar, duties unserved
+            detail = f"{type(error).__name__}: {error}"
+            self._skip(DECISION_FAILED, detail)
+            self.parts.alerts.alert("decision_failed", detail)
             return
         self._decided_s = point.market.bar_time_s
         self.last_point = point

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from swt_live.models import LoadedModel, ModelChoice
 from swt_live.replay import replay_day
 from swt_live.self_check import SelfCheck
 from swt_live.shadow import SHADOW_KEY, Shadow
+from swt_live.trader import DECISION_FAILED
 
 CANDIDATE = "c" * 64
 
@@ -73,6 +75,38 @@ async def test_whatever_a_candidate_raises_the_trader_goes_on(tmp_path: Path, lo
     assert shadow.model is None
     assert ("RuntimeError" if loads else "MemoryError") in shadow.refusal
     assert len(world.journal.audits("shadow_failed")) == 1
+
+
+async def test_an_engine_that_raises_decides_nothing_and_duties_are_served(tmp_path: Path) -> None:
+    world = World(tmp_path, lambda n: BUY if n == 1 else HOLD)
+    world.press_start()
+    await world.run(2)
+    assert world.broker.units == 1
+    decisions = world.trader.counters.decisions
+    assert world.trader.models.model is not None
+    world.trader.models.model = replace(world.trader.models.model, engine=BadEngine(lambda _: BUY))
+    await world.run(3)
+    assert world.trader.counters.decisions == decisions
+    assert world.trader.counters.skipped[DECISION_FAILED] >= 2
+    assert world.broker.units == 1
+    assert "shapes do not match" in world.journal.audits("no_decision")[-1][2]
+    assert ("decision_failed", "RuntimeError: shapes do not match") in world.alerts.sent
+    world.directory.lower_flag("START_TRADING")
+    await world.run(1)
+    assert world.broker.units == 0
+
+
+async def test_a_model_that_cannot_be_loaded_for_any_reason_ends_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, lambda _: BUY)
+
+    def load(_: ModelChoice) -> LoadedModel:
+        raise MemoryError("too large")
+
+    world.models.load = load  # type: ignore[method-assign]
+    world.press_start()
+    await world.run(3)
+    assert world.broker.orders == []
+    assert "MemoryError" in world.journal.audits("model_refused")[0][2]
 
 
 async def test_a_broken_paper_ledger_does_not_keep_the_trader_from_starting(tmp_path: Path) -> None:
