@@ -175,6 +175,8 @@ def _retrain(
                 plans=plans,
                 directory=directory,
                 train=train_by_command([*program, *options], minutes),
+                minutes=minutes,
+                state=workspace.validation_state,
                 pool=pool,
                 clock=SystemClock(),
                 progress=status.update,

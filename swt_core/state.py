@@ -136,6 +136,8 @@ def append_jsonl(path: Path, payload: Payload, *, durable: bool = True) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
+            # What looks torn may be another process's line that is just being written.
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
             _drop_torn_line(file.fileno())
             file.write(line)
             file.flush()

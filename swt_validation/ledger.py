@@ -24,7 +24,7 @@ class Trial(StateRecord):
 
     checkpoint_sha256: str = Field(description="hash of the checkpoint's bytes")
     checkpoint_name: str = Field(description="its file name")
-    level: str = Field(description="QUICK, STANDARD, FULL, COMPREHENSIVE or COMPARE")
+    level: str = Field(description="QUICK, STANDARD, FULL, COMPREHENSIVE, COMPARE or RETRAIN")
     bars_sha256: str = Field(description="hash of the evaluated bars")
     test_start_s: int = Field(description="start of the test range, UTC epoch seconds")
     test_end_s: int = Field(description="end of the test range, UTC epoch seconds")
@@ -67,7 +67,8 @@ def trial_matrix(ledger: Sequence[Trial], current: Trial) -> TrialMatrix:
     """Different checkpoints tried on a test range that overlaps ``current``'s, itself among them.
 
     A checkpoint counts once, with its latest trial at the current level or, failing that, its latest at
-    any. Trials that share fewer than three weeks with the rest count as trials of their own.
+    any. Trials that share fewer than three weeks, or less than half of ``current``'s, with the rest count
+    as trials of their own: a fold of a few weeks must not shrink what the others are compared on.
     """
     chosen: dict[str, Trial] = {}
     for trial in ledger:
@@ -78,10 +79,13 @@ def trial_matrix(ledger: Sequence[Trial], current: Trial) -> TrialMatrix:
             chosen[trial.checkpoint_sha256] = trial
     chosen[current.checkpoint_sha256] = current
     trials = list(chosen.values())
-    common = set(current.weeks)
-    comparable = [t for t in trials if len(common & set(t.weeks)) >= 3]
-    for trial in comparable:
-        common &= set(trial.weeks)
+    common, comparable = set(current.weeks), list[Trial]()
+    least = max(3.0, len(common) / 2.0)
+    for trial in sorted(trials, key=lambda t: len(common.intersection(t.weeks)), reverse=True):
+        shared = common.intersection(trial.weeks)
+        if len(shared) >= least:
+            comparable.append(trial)
+            common = shared
     weeks = sorted(common)
     rows = [[dict(zip(t.weeks, t.weekly_returns, strict=True))[week] for week in weeks] for t in comparable]
     returns = np.array(rows, np.float64).reshape(len(comparable), len(weeks))

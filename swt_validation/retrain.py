@@ -2,7 +2,8 @@
 
 Every fold trains on the weeks before it (rolling: so many of them, anchored: all) and is played, greedily
 and after costs, on the weeks that follow; the stitched weeks are out-of-sample for every one of them. A
-finished fold is kept, and an interrupted one goes on where its trainer stopped.
+finished fold is kept, and an interrupted one goes on where its trainer stopped. Each fold looks at its
+weeks, so each is a trial in the validator's ledger.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from swt_data.quality import check_quality
 from swt_data.sessions import build_session_index
 from swt_data.store import BarStore
 from swt_features.processor import LOOKBACK
+from swt_validation.checkpoint_validation import trial_of
 from swt_validation.held_out import held_out, training_weeks
+from swt_validation.ledger import append_trial
 from swt_validation.nav import weekly_returns
 from swt_validation.players import CheckpointPlayer, Player, Setting
 from swt_validation.report import Fold, WalkForward
@@ -41,6 +44,8 @@ from swt_validation.walk_forward import ROLLING_WEEKS, WEEKS_PER_YEAR, Scheme, s
 
 FOLD_FILE: Final = "fold.json"
 RESULT_FILE: Final = "walk_forward.json"
+# The level of a fold's line in the ledger.
+RETRAIN_LEVEL: Final = "RETRAIN"
 # A trainer that was asked to stop saves its run first.
 _STOP_S: Final = 60.0
 
@@ -54,7 +59,9 @@ class TrainingFailed(SWTError):
 class FoldResult(StateRecord):
     """A fold that is done."""
 
-    plan_hash: str = Field(description="sha256 of configuration, bars and cut: another plan, another fold")
+    plan_hash: str = Field(
+        description="sha256 of configuration, bars, cut and minutes of training: another plan, another fold"
+    )
     checkpoint_sha256: str = Field(description="the model that was trained for it")
     fold: Fold = Field(description="its figures")
     week_returns: tuple[float, ...] = Field(description="unlevered return of each of its weeks")
@@ -126,6 +133,8 @@ def walk_forward_retrained(
     plans: Sequence[FoldPlan],
     directory: Path,
     train: Train,
+    minutes: float,
+    state: Path,
     pool: WorkerPool,
     clock: Clock,
     progress: Progress,
@@ -137,6 +146,8 @@ def walk_forward_retrained(
         plans: as `plan_folds` makes them.
         directory: of this walk-forward; a subdirectory a fold.
         train: `train_by_command`, or a stand-in.
+        minutes: for which `train` trains; a fold that was trained for longer or shorter is another fold.
+        state: the validator's directory, whose ledger gets a trial for each fold that is played.
         clock: injected time.
         player: who plays a fold's checkpoint.
 
@@ -146,13 +157,13 @@ def walk_forward_retrained(
     done = []
     for plan in plans:
         place = directory / f"fold_{plan.number}"
-        plan_hash = _plan_hash(plan, bars, config)
+        plan_hash = _plan_hash(plan, bars, config, minutes)
         known = read_json(place / FOLD_FILE, FoldResult)
         if known is not None and known.plan_hash == plan_hash:
             progress(f"fold {plan.number} of {len(plans)}: done before")
         else:
             say = partial(_say, progress, f"fold {plan.number} of {len(plans)}")
-            known = _fold(plan, bars, config, place, plan_hash, train, pool, clock, say, player)
+            known = _fold(plan, bars, config, place, plan_hash, train, state, pool, clock, say, player)
             write_json(place / FOLD_FILE, known)
         done.append(known)
     returns = np.concatenate([np.array(result.week_returns) for result in done])
@@ -165,8 +176,8 @@ def _say(progress: Progress, fold: str, what: str) -> None:
     progress(f"{fold}: {what}")
 
 
-def _plan_hash(plan: FoldPlan, bars: Bars, config: SWTConfig) -> str:
-    text = json.dumps([config_hash(config), bars.sha256, vars(plan)], sort_keys=True)
+def _plan_hash(plan: FoldPlan, bars: Bars, config: SWTConfig, minutes: float) -> str:
+    text = json.dumps([config_hash(config), bars.sha256, vars(plan), float(minutes)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -177,6 +188,7 @@ def _fold(
     place: Path,
     plan_hash: str,
     train: Train,
+    state: Path,
     pool: WorkerPool,
     clock: Clock,
     progress: Progress,
@@ -206,7 +218,10 @@ def _fold(
         last_rows=held.weeks.last_rows - held.low_row,
     )
     playing = player(ref, pool)
-    outside = playing.play(Setting(inside, config), weeks).evaluation
+    run = playing.play(Setting(inside, config), weeks)
+    # Before the result: a look at the weeks that is not written down would make luck look cheaper.
+    append_trial(state, trial_of(ref, inside, run, RETRAIN_LEVEL, clock.time_s()))
+    outside = run.evaluation
     known = training_weeks(piece, data, config.data, ROLLING_WEEKS)
     trained = None if known is None else playing.play(Setting(known[0], config), known[1]).evaluation
     found = weekly_returns(outside)

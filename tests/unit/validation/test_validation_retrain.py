@@ -25,6 +25,7 @@ from swt_data.synthetic import synthetic_bars
 from swt_environments.dataset import index_and_split, load_bars
 from swt_environments.reference import regime_filter
 from swt_inference.rollout import RulePolicy
+from swt_validation.ledger import read_ledger, trial_matrix
 from swt_validation.players import PolicyPlayer, Setting
 from swt_validation.report import WalkForward
 from swt_validation.retrain import (
@@ -84,7 +85,9 @@ class Trainer:
         CheckpointStore(workspace.checkpoints).save({"w": np.zeros(2, np.float32)}, metadata)
 
 
-def walk(directory: Path, trainer: Trainer, told: list[str] | None = None) -> WalkForward:
+def walk(
+    directory: Path, trainer: Trainer, told: list[str] | None = None, minutes: float = 60.0
+) -> WalkForward:
     return walk_forward_retrained(
         bars=BARS,
         config=CONFIG,
@@ -92,6 +95,8 @@ def walk(directory: Path, trainer: Trainer, told: list[str] | None = None) -> Wa
         plans=PLANS,
         directory=directory,
         train=trainer,
+        minutes=minutes,
+        state=directory / "validation_state",
         pool=SerialPool(),
         clock=ManualClock(0.0),
         progress=(told if told is not None else []).append,
@@ -128,6 +133,41 @@ def test_a_walk_that_was_cut_short_goes_on_where_it_stopped(tmp_path: Path) -> N
     assert len(trainer.trained) == 1
     assert told[0] == "fold 1 of 2: done before"
     assert found == walk(tmp_path / "afresh", Trainer())
+
+
+def test_a_fold_of_other_minutes_is_another_fold(tmp_path: Path) -> None:
+    walk(tmp_path, Trainer(), minutes=0.01)
+    trainer = Trainer()
+    walk(tmp_path, trainer, minutes=120.0)
+    assert len(trainer.trained) == 2
+    again = Trainer()
+    walk(tmp_path, again, minutes=120.0)
+    assert again.trained == []
+
+
+def test_each_look_at_a_folds_weeks_is_a_trial(tmp_path: Path) -> None:
+    found = walk(tmp_path, Trainer())
+    walk(tmp_path, Trainer())
+    trials = read_ledger(tmp_path / "validation_state")
+    assert [trial.level for trial in trials] == ["RETRAIN", "RETRAIN"]
+    for trial, fold in zip(trials, found.folds, strict=True):
+        assert trial.test_start_s <= fold.start_s < fold.end_s <= trial.test_end_s
+        assert len(trial.weeks) == len(trial.weekly_returns) == fold.weeks
+    # Disjoint folds do not shrink what a longer trial is compared on; each counts as one.
+    weeks = tuple(week for trial in trials for week in trial.weeks)
+    weeks = (*weeks, *range(max(weeks) + 1, max(weeks) + 9))
+    whole = trials[0].model_copy(
+        update={
+            "checkpoint_sha256": "e" * 64,
+            "level": "FULL",
+            "test_end_s": trials[1].test_end_s,
+            "weeks": weeks,
+            "weekly_returns": tuple(0.001 * number for number in range(len(weeks))),
+        }
+    )
+    matrix = trial_matrix(trials, whole)
+    assert matrix.count == matrix.effective == 3
+    assert matrix.returns.shape == (1, len(weeks))
 
 
 def test_anchored_folds_begin_with_the_first_week_and_rolling_ones_move() -> None:
@@ -167,3 +207,4 @@ def test_the_command_trains_and_plays_every_fold(tmp_path: Path) -> None:
     assert found.exit_code == 0, found.output
     assert len(json.loads(found.stdout)["folds"]) == 2
     assert (tmp_path / "walk_forward" / "rolling" / "walk_forward.json").exists()
+    assert [trial.level for trial in read_ledger(tmp_path / "validation_state")] == ["RETRAIN"] * 2
