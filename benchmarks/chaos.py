@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "chaos"
 _QUICK, _FULL = 50, 1000
 _CHUNK = 25
-_COUNTS = ("deaths", "orders", "fills", "decisions", "faults", "foreign_trades")
+_COUNTS = ("deaths", "orders", "fills", "decisions", "faults", "foreign_trades", "emergencies_in_flight")
 
 
 def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
@@ -58,6 +58,7 @@ def one_day(seed: int, plant: str = "", minutes: int = 12) -> dict[str, Scalar]:
         ConfigError: there is no such bug to plant.
     """
     from swt_live.simulation.bad_day import BadDay, DaySettings, live_through
+    from swt_live.simulation.exposure import excused_share
     from swt_live.simulation.invariants import violations
     from swt_live.simulation.planted import PLANTS
 
@@ -72,6 +73,8 @@ def one_day(seed: int, plant: str = "", minutes: int = 12) -> dict[str, Scalar]:
             "decisions": day.record.decisions,
             "faults": len(day.faults.struck),
             "foreign_trades": day.record.foreign_trades,
+            "emergencies_in_flight": day.record.emergencies_in_flight,
+            "excused_share": excused_share(day),
             "fault_kinds": ",".join(sorted({kind for _, kind, _ in day.faults.struck})),
             "failures": "; ".join(day.record.failures),
         }
@@ -130,6 +133,7 @@ def _summary(days: list[dict[str, Scalar]], wall_s: float) -> dict[str, Benchmar
     }
     result |= {key: total(key) for key in _COUNTS}
     result |= {
+        "excused_share": sum(float(day["excused_share"] or 0.0) for day in days) / max(len(days), 1),
         "fault_kinds": ",".join(sorted(kinds)),
         "wall_s": wall_s,
         "cpu_s_per_schedule": sum(float(day["cpu_s"] or 0.0) for day in days) / max(len(days), 1),

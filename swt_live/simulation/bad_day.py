@@ -24,7 +24,7 @@ from swt_core.instruments import instrument
 from swt_core.position import BUY, CLOSE, HOLD, SELL
 from swt_core.state import StateDirectory
 from swt_live.journal import JOURNAL_FILE, Journal
-from swt_live.practice.faults import FaultPlan, seeded_faults
+from swt_live.practice.faults import Fault, FaultPlan, seeded_faults
 from swt_live.practice.server import PracticeServer
 from swt_live.practice.settings import PracticeSettings
 from swt_live.simulation.mortal import MortalProcess, mortal_tasks, silence_the_dead
@@ -42,6 +42,12 @@ CALM_MINUTES: Final = 6
 # Sunday 2024-01-07 17:00 New York, the opening of a week.
 _WEEK_S: Final = 1_704_664_800
 _DAY_S: Final = 86_400
+# Share of days on which EMERGENCY_STOP falls on orders in flight, of their orders on which it does, and of
+# these (entries, reductions) those that the server keeps waiting: longer than the trader waits for an answer.
+_IN_FLIGHT_DAYS: Final = 0.4
+_IN_FLIGHT_ORDERS: Final = 0.5
+_HANGS: Final = (0.25, 0.8)
+_HANGS_S: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ class DayRecord:
     Attributes:
         posted: client ids of the orders that left the trader, in order.
         entries_while_stopped: those that may open a position and left while nobody wanted trading.
-        down, halted: intervals, UTC seconds.
+        down, halted: intervals, UTC seconds; emergencies: in which EMERGENCY_STOP was there.
+        hung: when orders left that the server kept waiting for the sake of an emergency.
         failures: errors the trader died of, which it never should.
     """
 
@@ -72,6 +79,9 @@ class DayRecord:
     entries_while_stopped: list[str] = field(default_factory=list)
     down: list[tuple[float, float]] = field(default_factory=list)
     halted: list[tuple[float, float]] = field(default_factory=list)
+    emergencies: list[tuple[float, float]] = field(default_factory=list)
+    hung: list[float] = field(default_factory=list)
+    emergencies_in_flight: int = 0
     deaths: int = 0
     foreign_trades: int = 0
     failures: list[str] = field(default_factory=list)
@@ -82,10 +92,12 @@ class BadDay:
     """The world of one day; `live` lets it pass."""
 
     def __init__(self, seed: int, directory: Path, settings: DaySettings, loop: VirtualLoop) -> None:
-        streams = np.random.SeedSequence(seed).spawn(5)
-        self._rng, self._network_rng, market_rng, fault_rng, self._death_rng = (
+        streams = np.random.SeedSequence(seed).spawn(6)
+        self._rng, self._network_rng, market_rng, fault_rng, self._death_rng, self._flight_rng = (
             np.random.default_rng(stream) for stream in streams
         )
+        self._strikes_in_flight = bool(self._flight_rng.random() < _IN_FLIGHT_DAYS)
+        self._strikes: set[asyncio.Task[None]] = set()
         self.settings = settings
         self.loop = loop
         self.clock = LoopClock(loop)
@@ -122,8 +134,10 @@ class BadDay:
         person = asyncio.ensure_future(self._disturb())
         supervisor = asyncio.ensure_future(self._supervise())
         await self.clock.sleep_until(self.calm_s)
-        person.cancel()
-        await asyncio.gather(person, return_exceptions=True)
+        people = [person, *self._strikes]
+        for one in people:
+            one.cancel()
+        await asyncio.gather(*people, return_exceptions=True)
         self._calm_down()
         await self.clock.sleep_until(self.calm_s + 2.0)
         self.press_start()
@@ -169,7 +183,7 @@ class BadDay:
     def _start_trader(self) -> MortalProcess:
         dies_at = None
         if not self.calm:
-            most = 60 if self._death_rng.random() < 0.3 else 600
+            most = 60 if self._death_rng.random() < 0.3 else 2400
             dies_at = int(self._death_rng.integers(1, most))
         process = self.process = MortalProcess(dies_at)
         self._graves.append(process)
@@ -203,6 +217,7 @@ class BadDay:
                 rng=np.random.default_rng(self._death_rng.integers(2**32)),
                 lookback=LOOKBACK,
                 on_decision=self._on_decision,
+                guard_clock=self.clock,
             )
         )
         await trader.run()
@@ -223,6 +238,16 @@ class BadDay:
         stopped = not self.directory.flag(START_FLAG) or self.directory.flag(EMERGENCY_FLAG)
         if stopped and order.get("positionFill") != "REDUCE_ONLY":
             self.record.entries_while_stopped.append(client_id)
+        quiet = self.calm or self.directory.flag(EMERGENCY_FLAG)
+        if self._strikes_in_flight and not quiet and self._flight_rng.random() < _IN_FLIGHT_ORDERS:
+            # In the server's context: what a person does does not end with the trader.
+            strike = self.loop.create_task(self._emergency_in_flight(), context=self._server_context)
+            self._strikes.add(strike)
+            strike.add_done_callback(self._strikes.discard)
+            if self._flight_rng.random() < _HANGS[order.get("positionFill") == "REDUCE_ONLY"]:
+                now_s = self.loop.time()
+                self.record.hung.append(now_s)
+                self.faults.waiting.insert(0, Fault("delay", match="POST", at_s=now_s, seconds=_HANGS_S))
 
     # -- what comes from outside -------------------------------------------------------------------
 
@@ -244,9 +269,28 @@ class BadDay:
             await asyncio.sleep(float(self._rng.exponential(90.0)))
             await deeds[int(self._rng.choice(len(deeds), p=weights / weights.sum()))][0]()
 
+    def _raise_emergency(self) -> None:
+        if not self.directory.flag(EMERGENCY_FLAG):
+            self.directory.raise_flag(EMERGENCY_FLAG)
+            self.record.emergencies.append((self.loop.time(), self.end_s))
+
+    def _lower_emergency(self) -> None:
+        if self.directory.flag(EMERGENCY_FLAG):
+            self.directory.lower_flag(EMERGENCY_FLAG)
+            begun_s, _ = self.record.emergencies[-1]
+            self.record.emergencies[-1] = (begun_s, self.loop.time())
+
+    async def _emergency_in_flight(self) -> None:
+        """EMERGENCY_STOP falls while an order is on its way, or its answer, or neither comes."""
+        await asyncio.sleep(float(self._flight_rng.uniform(0.0, 0.15)))
+        self.record.emergencies_in_flight += 1
+        self._raise_emergency()
+        await asyncio.sleep(float(self._flight_rng.uniform(30.0, 90.0)))
+        await self._restart_trading()
+
     async def _restart_trading(self) -> None:
         """What a person does after a halt."""
-        self.directory.lower_flag(EMERGENCY_FLAG)
+        self._lower_emergency()
         self.directory.lower_flag(START_FLAG)
         await asyncio.sleep(float(self._rng.choice([0.3, 8.0])))
         self.press_start()
@@ -257,7 +301,7 @@ class BadDay:
         self.press_start()
 
     async def _emergency(self) -> None:
-        self.directory.raise_flag(EMERGENCY_FLAG)
+        self._raise_emergency()
         await asyncio.sleep(float(self._rng.uniform(1.0, 120.0)))
         await self._restart_trading()
 
@@ -286,7 +330,7 @@ class BadDay:
         exchange.skew_s = 0.0
         exchange.market.forced_halt_until_s = float("-inf")
         self.record.halted = [(begin, min(end, self.calm_s)) for begin, end in self.record.halted]
-        self.directory.lower_flag(EMERGENCY_FLAG)
+        self._lower_emergency()
         self.directory.lower_flag(START_FLAG)
         if self.process is not None:
             self.process.dies_at = None

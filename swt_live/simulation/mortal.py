@@ -56,11 +56,15 @@ class MortalProcess:
         for action in self.on_death:
             action()
 
+    def age(self) -> None:
+        """Die when it is time."""
+        if self.dies_at is not None and self.resumed >= self.dies_at:
+            self.kill()
+
     def bury(self) -> None:
         """Forget what was alive; only now, with nothing left to harm, may its clean-up code run."""
         for body in self._graves:
-            with suppress(BaseException):
-                body.close()
+            _end(body)
         self._graves.clear()
 
     def adopt(self, body: Coroutine[Any, Any, Any]) -> _Mortal:
@@ -69,6 +73,19 @@ class MortalProcess:
         if len(self._graves) > 64:
             self._graves = [kept for kept in self._graves if _alive(kept)]
         return mortal
+
+
+def _end(body: Any) -> None:
+    """Close a coroutine from the inside out; what its clean-up code awaits is closed in turn.
+
+    Closed from the outside, one whose clean-up awaits would be left behind, for the collector to complain.
+    """
+    while _alive(body):
+        inner = body
+        while _alive(getattr(inner, "cr_await", None)):
+            inner = inner.cr_await
+        with suppress(BaseException):
+            inner.close()
 
 
 def _alive(body: Any) -> bool:
@@ -91,15 +108,16 @@ class _Mortal(Coroutine[Any, Any, Any]):
             raise StopIteration
         process.resumed += 1
         result = self._body.send(value)
-        if process.resumed == process.dies_at:
-            process.kill()
+        process.age()
         return result
 
     def throw(self, *error: Any) -> Any:
         if self._process.dead:
             raise StopIteration
         self._process.resumed += 1
-        return self._body.throw(*error)
+        result = self._body.throw(*error)
+        self._process.age()
+        return result
 
     def close(self) -> None:
         """Left to `MortalProcess.bury`."""

@@ -15,6 +15,7 @@ from unittest.mock import patch
 from swt_broker.client import OandaClient
 from swt_core.errors import OutcomeUnknown
 from swt_live.desk import OrderDesk
+from swt_live.emergency_watch import EmergencyWatch
 from swt_live.executor import Executor
 from swt_live.ledger import Ledger
 from swt_live.reconciler import Reconciler
@@ -101,10 +102,23 @@ def journal_after_sending() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def watch_off() -> Iterator[None]:
+    """EMERGENCY_STOP is looked at between two steps only, however long one waits for an answer."""
+    begin = EmergencyWatch.__init__
+
+    def blind(self: EmergencyWatch, directory: Any, clock: Any) -> None:  # noqa: ARG001 - not looked at
+        begin(self, directory, None)
+
+    with patch.object(EmergencyWatch, "__init__", blind):
+        yield
+
+
 PLANTS: Final[dict[str, tuple[Callable[[], AbstractContextManager[None]], str]]] = {
     "blind-resend": (resend_blindly, "duplicate_orders"),
     "failed-means-flat": (read_failure_as_flat, "position_drift"),
     "fill-as-asked": (book_what_was_asked_for, "position_drift"),
     "start-read-once": (read_start_once, "trades_while_stopped"),
     "journal-after-send": (journal_after_sending, "lost_intents"),
+    "watch-off": (watch_off, "not_flat_after_emergency"),
 }
