@@ -57,15 +57,17 @@ def test_a_dead_process_is_buried_with_clean_up_code_that_waits(
         try:
             await asyncio.sleep(3600.0)
         finally:
-            await asyncio.sleep(1.0)
-            steps.append("never")
+            try:
+                await asyncio.sleep(1.0)
+                steps.append("never")
+            finally:
+                await asyncio.sleep(1.0)
 
     async def outer() -> None:
         try:
             await inner()
         finally:
             await asyncio.sleep(1.0)
-            steps.append("never")
 
     async def main(loop: VirtualLoop) -> None:
         loop.set_task_factory(mortal_tasks)
