@@ -19,7 +19,7 @@ BenchmarkValue = Scalar | list[dict[str, Scalar]]
 
 DESCRIPTIONS: dict[str, str] = {
     "buffer": "an empty replay buffer: sessions a second at random, guided, and by search",
-    "chaos": "seeded bad days of the live trader: faults, foreign hands, sudden deaths; which rule was broken",
+    "chaos": "seeded bad days of the live trader: faults, foreign hands, sudden deaths; which rule broke",
     "data": "market data: check, index, store, master database, whether a cache of windows pays",
     "gate": "validation: how often agents without an edge, and with a known one, are deployed",
     "int8": "int8 search on a trained network: decisions kept, profit and speed beside float32",

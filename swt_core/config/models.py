@@ -110,7 +110,7 @@ class SearchConfig(_Section):
     )
     evaluator: Literal["float32", "int8"] = Field(
         "float32",
-        description="arithmetic of the networks in search on the CPU; int8: faster, nearly the same decisions",
+        description="arithmetic of the networks in search on the CPU; int8: faster, nearly equal decisions",
     )
     minimum_value_range_pips: float = Field(
         16.0, ge=0, description="smallest range values are scaled to in pUCT, pips; 0: plain MuZero"
