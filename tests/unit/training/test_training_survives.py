@@ -19,7 +19,8 @@ import pytest
 from swt_core.checkpoints import CheckpointStore
 from swt_core.config import SWTConfig
 from swt_core.errors import StateError
-from swt_core.state import read_json
+from swt_core.process import ProcessCounters
+from swt_core.state import StateDirectory, read_json
 from swt_models.export import export_weights
 from swt_training.alarms import ALARMS_FILE, AlarmName, TrainerAlarms
 from swt_training.resume import load_state
@@ -181,14 +182,13 @@ def test_the_real_process_is_ended_again_and_again_and_learns_the_same(
         "training.replayed_sessions_per_step": 1, "training.steps_per_round": 2,
         "training.episodes_per_actor": 2, "training.unroll_batch": 16, "training.action_value_roots": 8,
         "training.selection_sessions": 10, "trading.search.simulations": 3,
-        "training.checkpoint_minimum_seconds": 0, "process_limits.maximum_episodes": 50,
-        "training.head_start_steps": 3,
+        "training.checkpoint_minimum_seconds": 0, "training.head_start_steps": 3,
     }  # fmt: skip
-    overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-
     begun: list[subprocess.Popen[bytes]] = []
 
-    def run(root: Path) -> subprocess.Popen[bytes]:
+    def run(root: Path, episodes: int) -> subprocess.Popen[bytes]:
+        wanted = {**settings, "process_limits.maximum_episodes": episodes}
+        overrides = [part for key, value in wanted.items() for part in ("--set", f"{key}={value}")]
         arguments = json.dumps([*overrides, "--state-dir", str(root), "--health-port", "0"])
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(COMMAND), arguments],
@@ -198,40 +198,50 @@ def test_the_real_process_is_ended_again_and_again_and_learns_the_same(
         begun.append(process)
         return process
 
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    state = StateDirectory(cut / "training_state")
     try:
-        assert run(tmp_path / "whole").wait() == 0
-        state = tmp_path / "cut" / "training_state"
+        assert run(whole, 50).wait() == 0
         for _ in range(3):
-            process = run(tmp_path / "cut")
-            newest = sorted(state.glob("resume_*.json"))[-1:]
-            while process.poll() is None and sorted(state.glob("resume_*.json"))[-1:] == newest:
+            newest = sorted(state.path.glob("resume_*.json"))[-1:]
+            process = run(cut, 50)
+            while process.poll() is None and sorted(state.path.glob("resume_*.json"))[-1:] == newest:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(0.05)
             assert process.poll() is None
             process.send_signal(number)
-            process.wait()
-        # What was repeated after a kill was counted twice: a higher limit lets the run reach the same end.
-        overrides[-1] = "process_limits.maximum_episodes=80"
-        assert run(tmp_path / "cut").wait() == 0
+            assert process.wait() == (-number if number == signal.SIGKILL else 0)
+        # What is played again after a kill counts twice: so much more lets the run reach the same end.
+        counted, saved = state.read("process.json", ProcessCounters), load_state(state)
+        assert counted is not None
+        assert saved is not None
+        repeated = counted.episodes - saved[0].episodes
+        assert repeated == 0 if number == signal.SIGTERM else repeated >= 0
+        assert run(cut, 50 + repeated).wait() == 0
     finally:
         for process in begun:
             process.kill()
             process.wait()
-    whole, cut = (load_rounds(tmp_path / name) for name in ("whole", "cut"))
-    assert set(whole) <= set(cut)
-    for key in whole:
-        assert whole[key] == cut[key], key
+    assert load_rounds(whole) == load_rounds(cut)
+    ends = [load_state(StateDirectory(root / "training_state")) for root in (whole, cut)]
+    assert ends[0] is not None
+    assert ends[1] is not None
+    assert ends[0][0] == ends[1][0]
+    assert ends[0][0].episodes == 50
+    assert ends[0][1].keys() == ends[1][1].keys()
+    for name, array in ends[0][1].items():
+        np.testing.assert_array_equal(array, ends[1][1][name], err_msg=name)
 
 
 def load_rounds(root: Path) -> dict[tuple[int, str], float]:
-    """What every round measured of learning, by episode; repeated rounds must have measured the same."""
+    """What every round measured of learning; repeated rounds must have measured the same."""
     found: dict[tuple[int, str], float] = {}
     for line in (root / "training_state" / "metrics.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        for name in ("Loss/total", "Loss/expected_pips", "Performance/self_play_pips"):
-            if name in row:
-                key = (row["episode"], name)
-                assert found.setdefault(key, row[name]) == row[name]
+        row = json.loads(line or "{}")
+        for name, value in row.items():
+            # By round, not by episode: before self-play begins every round has the same episode.
+            if "Training/rounds" in row and name.startswith(("Loss/", "Performance/", "Rolling/")):
+                assert found.setdefault((row["Training/rounds"], name), value) == value, name
     return found
 
 
