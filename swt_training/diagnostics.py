@@ -13,6 +13,7 @@ from swt_core.position import ACTIONS, HOLD
 from swt_environments.dataset import Dataset
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_training.batches import session_batch
+from swt_training.placement import device_of
 
 _SESSIONS: Final = 16
 _POSITIONS: Final = 512
@@ -69,17 +70,18 @@ class NetworkProbe:
         """Chance codes and values at the positions, by the network as it is."""
         was_training = network.training
         network.eval()
-        latents = network.represent(self._observations)
-        hold = torch.zeros(len(latents), ACTIONS)
+        device = device_of(network)
+        latents = network.represent(self._observations.to(device))
+        hold = torch.zeros(len(latents), ACTIONS, device=device)
         hold[:, HOLD] = 1.0
         chance, _ = network.predict_afterstate(network.afterstate(latents, hold))
-        values = network.support.scalar(network.predict(latents)[1]).numpy()
+        values = network.support.scalar(network.predict(latents)[1]).cpu().numpy()
         codes = self._codes
         if network.encoder is not None:
-            codes = network.encode(self._following)[0].argmax(-1).numpy()
+            codes = network.encode(self._following.to(device))[0].argmax(-1).cpu().numpy()
         network.train(was_training)
         shares = np.bincount(codes, minlength=network.codes) / len(codes)
-        predicted = torch.softmax(chance.float(), -1).mean(0).numpy()
+        predicted = torch.softmax(chance.float(), -1).mean(0).cpu().numpy()
         bound = max(abs(network.model.support_min_pips), abs(network.model.support_max_pips))
         mean = float(np.abs(values).mean())
         return NetworkFigures(

@@ -23,6 +23,7 @@ from swt_training.batches import SessionBatch
 from swt_training.losses import cross_entropy, sibling_loss
 from swt_training.model_losses import action_value_loss, draw_unroll, unroll_losses
 from swt_training.path_values import SIDES, occupancy_nb, path_values_nb
+from swt_training.placement import bfloat16_autocast, device_of, placed
 from swt_training.survey import BOOTSTRAP_EVERY_BARS, Survey, draw_bars, survey, values_at
 
 Float64 = NDArray[np.float64]
@@ -65,7 +66,7 @@ class Learner:
     def __init__(
         self, network: StochasticMuZeroNetwork, training: TrainingConfig, search: SearchConfig
     ) -> None:
-        self.network = network
+        self.network, self.device = network, device_of(network)
         self.training = training
         self.discount = search.discount
         decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -117,14 +118,14 @@ class Learner:
         each, drawn = np.arange(sessions)[:, None], bars.shape[1]
         with self._autocast():
             size = batch.observations.shape[-1]
-            latents = network.represent(torch.from_numpy(batch.observations[each, bars].reshape(-1, size)))
+            latents = network.represent(placed(batch.observations[each, bars].reshape(-1, size), self.device))
             hidden = network.prediction_hidden(latents)
             policy_logits = network.policy_logits(hidden)
             value_logits = network.value_logits(
                 hidden.view(sessions, drawn, SIDES, -1)[:honest].flatten(0, 2)
             )
         latents = latents.view(sessions, drawn, SIDES, -1)
-        masks = torch.from_numpy(batch.masks[each, bars])
+        masks = placed(batch.masks[each, bars], self.device)
         logits = policy_logits.float().view(sessions, drawn, SIDES, 4).masked_fill(~masks, -1e9)
         log_policy = torch.log_softmax(logits, dim=-1)
         policy = log_policy.exp()
@@ -132,9 +133,9 @@ class Learner:
         weights = (1.0 - OFF_PATH_SHARE) * occupancy[each, bars] + OFF_PATH_SHARE / SIDES
         weights[honest:] = 0.0
         advantage = (q - v[:, :-1, :, None])[each, bars] * weights[..., None] * batch.masks[each, bars]
-        policy_loss = -(policy * torch.from_numpy(advantage).float()).sum() / (honest * drawn)
+        policy_loss = -(policy * placed(advantage, self.device).float()).sum() / (honest * drawn)
         entropy = -(policy * log_policy.clamp_min(-50.0)).sum(-1)
-        entropy = (entropy * torch.from_numpy(weights).float()).sum() / (honest * drawn)
+        entropy = (entropy * placed(weights, self.device).float()).sum() / (honest * drawn)
 
         # Whole bars: what the market did is the same noise for every side and cancels between them.
         wanted = v_target[each, bars][:honest].reshape(-1, SIDES)
@@ -145,7 +146,7 @@ class Learner:
         search_loss = self._search_loss(batch, bars, log_policy)
         # What search compares: the network's own value of the state, plus the path's exact advantage.
         edge = q_target - v_target[:, :-1, :, None]
-        own = values.detach().double().numpy().reshape(honest, drawn, SIDES)
+        own = values.detach().double().cpu().numpy().reshape(honest, drawn, SIDES)
         with self._autocast():
             parts = self._model_losses(batch, seen, bars[:honest], latents, edge, rng)
             parts["action_value"] = self._action_values(batch, bars[:honest], latents, edge, own, rng)
@@ -197,7 +198,7 @@ class Learner:
         first = len(batch.first_rows) - replayed
         row, at = np.arange(replayed)[:, None], bars[first:]
         found = log_policy[first + row, np.arange(bars.shape[1]), batch.visited_sides[row, at]]
-        target = torch.from_numpy(batch.search_policies[row, at])
+        target = placed(batch.search_policies[row, at], self.device)
         return -(target * found.clamp_min(-20.0)).sum(-1).mean()
 
     def _model_losses(
@@ -240,4 +241,4 @@ class Learner:
         )
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.training.bfloat16)
+        return bfloat16_autocast(self.device, self.training.bfloat16)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from swt_models.networks import StochasticMuZeroNetwork
+from swt_training.placement import placed
 
 Float64 = NDArray[np.float64]
 
@@ -17,7 +18,7 @@ DIFFERENCE_SCALE_PIPS = 5.0
 
 def cross_entropy(network: StochasticMuZeroNetwork, logits: Tensor, values: Float64) -> Tensor:
     """``[B]`` cross-entropy of value or reward logits to the two-hot weights of ``values`` (pips)."""
-    target = network.support.two_hot(torch.from_numpy(np.ascontiguousarray(values)))
+    target = network.support.two_hot(placed(np.ascontiguousarray(values), logits.device))
     return -(target * torch.log_softmax(logits.float(), dim=-1)).sum(-1)
 
 
@@ -30,8 +31,8 @@ def sibling_loss(values: Tensor, wanted: Float64, legal: NDArray[np.bool_]) -> T
     Args:
         values: ``[n, k]`` pips, with gradient. wanted: ``[n, k]`` pips. legal: ``[n, k]`` what counts.
     """
-    counted = torch.from_numpy(legal).float()
-    error = (values - torch.from_numpy(wanted).float()) / DIFFERENCE_SCALE_PIPS * counted
+    counted = placed(legal, values.device).float()
+    error = (values - placed(wanted, values.device).float()) / DIFFERENCE_SCALE_PIPS * counted
     centred = (error - error.sum(-1, keepdim=True) / counted.sum(-1, keepdim=True)) * counted
     loss = nnf.huber_loss(centred, torch.zeros_like(centred), reduction="sum", delta=2.0)
     return loss / counted.sum()

@@ -15,6 +15,7 @@ from swt_models.networks import StochasticMuZeroNetwork, commitment_loss
 from swt_training.batches import SessionBatch
 from swt_training.losses import cross_entropy, sibling_loss
 from swt_training.path_values import FLAT, LONG, SHORT, SIDES
+from swt_training.placement import placed
 from swt_training.survey import Survey
 
 Float64 = NDArray[np.float64]
@@ -85,9 +86,9 @@ def action_value_loss(
         latents: ``[n, H]``, with gradient. wanted: ``[n, 4]`` pips. legal: ``[n, 4]``.
     """
     row, action = np.nonzero(legal)
-    one_hot = nnf.one_hot(torch.from_numpy(action), 4).float()
+    one_hot = nnf.one_hot(placed(action, latents.device), 4).float()
     _, logits = network.predict_afterstate(network.afterstate(latents[row], one_hot))
-    values = torch.zeros(wanted.shape)
+    values = torch.zeros(wanted.shape, device=latents.device)
     values[torch.from_numpy(row), torch.from_numpy(action)] = network.support.scalar(logits)
     return cross_entropy(network, logits, wanted[row, action]).mean() + sibling_loss(values, wanted, legal)
 
@@ -109,20 +110,18 @@ def unroll_losses(
         state_values: ``[U, K+1]`` the network's own values of the bars that really followed: a target
             without noise for the latents after the root.
     """
-    s, count = unroll.sessions, unroll.actions.shape[1]
+    s, count, device = unroll.sessions, unroll.actions.shape[1], latent.device
     parts = dict.fromkeys(MODEL_PARTS, torch.zeros(()))
     for k in range(count):
         t, side, after = unroll.steps + k, unroll.sides[:, k], unroll.sides[:, k + 1]
         action = unroll.actions[:, k]
-        afterstate = network.afterstate(latent, nnf.one_hot(torch.from_numpy(action), 4).float())
+        afterstate = network.afterstate(latent, nnf.one_hot(placed(action, device), 4).float())
         chance_logits, afterstate_value = network.predict_afterstate(afterstate)
         if network.encoder is None:
-            code = torch.from_numpy(batch.codes[s, t])
+            code = placed(batch.codes[s, t], device)
             code_one_hot = nnf.one_hot(code, network.codes).float()
         else:
-            code_one_hot, probabilities = network.encode(
-                torch.from_numpy(batch.observations[s, t + 1, after])
-            )
+            code_one_hot, probabilities = network.encode(placed(batch.observations[s, t + 1, after], device))
             code = code_one_hot.argmax(-1).detach()
             parts["commitment"] = parts["commitment"] + commitment_loss(code_one_hot, probabilities).mean()
         latent, reward_logits = network.dynamics(afterstate, code_one_hot)
@@ -131,8 +130,8 @@ def unroll_losses(
             apart = network.consistency_loss(latent, seen.latents[s, t + 1, after]).mean()
             parts["consistency"] = parts["consistency"] + network.model.consistency_weight * apart
         rewards = batch.rewards[s, t, side, action]
-        target = torch.from_numpy(seen.policy[s, t + 1, after]).float()
-        legal = torch.from_numpy(batch.masks[s, t + 1, after])
+        target = placed(seen.policy[s, t + 1, after], device).float()
+        legal = placed(batch.masks[s, t + 1, after], device)
         log_policy = torch.log_softmax(policy_logits.float().masked_fill(~legal, -1e9), dim=-1)
         found = {
             "afterstate_value": cross_entropy(network, afterstate_value, action_values[:, k]).mean(),

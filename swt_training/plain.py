@@ -15,6 +15,7 @@ from torch import Tensor
 
 from swt_training.learner import Learner, LossParts
 from swt_training.losses import cross_entropy
+from swt_training.placement import bfloat16_autocast, placed
 from swt_training.plain_batch import PlainBatch
 from swt_training.returns import lambda_returns, n_step_returns
 
@@ -36,7 +37,8 @@ def plain_step(learner: Learner, batch: PlainBatch, rng: np.random.Generator) ->
     count, roots = training.unroll_steps, training.unroll_batch
     returns = value_targets(learner, batch)
     s, t = rng.integers(sessions, size=roots), rng.integers(steps - count, size=roots)
-    unbiased = torch.from_numpy((s < sessions - batch.selected_by_outcome).astype(np.float32))
+    device = learner.device
+    unbiased = placed((s < sessions - batch.selected_by_outcome).astype(np.float32), device)
     names = ("policy", "value", "afterstate_value", "chance", "commitment", "consistency", "reward")
     parts = dict.fromkeys((*names, "model_policy", "model_value"), torch.zeros(()))
 
@@ -45,26 +47,26 @@ def plain_step(learner: Learner, batch: PlainBatch, rng: np.random.Generator) ->
 
     def predictions(latent: Tensor, at: NDArray[np.int64], prefix: str) -> None:
         policy_logits, value_logits = network.predict(latent)
-        legal = torch.from_numpy(batch.masks[s, at])
+        legal = placed(batch.masks[s, at], device)
         log_policy = torch.log_softmax(policy_logits.float().masked_fill(~legal, -1e9), dim=-1)
-        target = torch.from_numpy(batch.policies[s, at])
+        target = placed(batch.policies[s, at], device)
         searched = target.sum(-1).clamp_max(1.0)
         loss = -(target * log_policy.clamp_min(-20.0)).sum(-1)
         parts[prefix + "policy"] = parts[prefix + "policy"] + loss.sum() / searched.sum().clamp_min(1.0)
         value = cross_entropy(network, value_logits, returns[s, at])
         parts[prefix + "value"] = parts[prefix + "value"] + counted(value)
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=training.bfloat16):
-        latent = network.represent(torch.from_numpy(batch.observations[s, t]))
+    with bfloat16_autocast(device, training.bfloat16):
+        latent = network.represent(placed(batch.observations[s, t], device))
         predictions(latent, t, "")
         for k in range(count):
             at = t + k
-            one_hot = nnf.one_hot(torch.from_numpy(batch.actions[s, at]), 4).float()
+            one_hot = nnf.one_hot(placed(batch.actions[s, at], device), 4).float()
             afterstate = network.afterstate(latent, one_hot)
             chance_logits, afterstate_value = network.predict_afterstate(afterstate)
-            following = torch.from_numpy(batch.observations[s, at + 1])
+            following = placed(batch.observations[s, at + 1], device)
             if network.encoder is None:
-                code = torch.from_numpy(batch.codes[s, at])
+                code = placed(batch.codes[s, at], device)
                 code_one_hot = nnf.one_hot(code, network.codes).float()
             else:
                 code_one_hot, probabilities = network.encode(following)
@@ -111,8 +113,8 @@ def value_targets(learner: Learner, batch: PlainBatch) -> Float64:
     """
     training, network = learner.training, learner.network
     with torch.no_grad():
-        _, logits = network.predict(network.represent(torch.from_numpy(batch.observations[:, -1])))
-        last = network.support.scalar(logits).numpy().astype(np.float64)
+        _, logits = network.predict(network.represent(placed(batch.observations[:, -1], learner.device)))
+        last = network.support.scalar(logits).cpu().numpy().astype(np.float64)
     values = np.concatenate([batch.root_values.astype(np.float64), last[:, None]], axis=1)
     searched = batch.policies[:, 0].sum(-1) > 0
     whole = lambda_returns(batch.rewards, values, learner.discount, np.ones(len(values)))

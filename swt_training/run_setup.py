@@ -11,6 +11,7 @@ from swt_environments.dataset import Dataset
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 from swt_training.learner import Learner
+from swt_training.placement import learner_device
 
 # AMDDP_k is learned in its dense form, which adds up to it over every trade: k/100 of each preset.
 DRAWDOWN_SHARES = {"dense": 0.01, "amddp1": 0.01, "amddp5": 0.05}
@@ -21,23 +22,29 @@ REPORTING_KEYS = (
     "keep_last_checkpoints",
     "keep_improvement_pips",
 )
+# What may be another when a run goes on: no part of its identity.
+NEUTRAL_KEYS = (*REPORTING_KEYS, "device")
 LEARNING_SECTIONS = ("data", "features", "model", "training", "trading")
 
 
 def learning_hash(config: SWTConfig) -> str:
-    """Hash of what determines the learned weights; when a run ends or reports is not part of it."""
+    """Hash of what determines the learned weights; not of when a run ends or reports, or where."""
     training = neutral_training(config.training)
     return config_hash(config.model_copy(update={"training": training}), LEARNING_SECTIONS)
 
 
 def neutral_training(training: TrainingConfig) -> TrainingConfig:
-    """``training`` with what only decides when a run ends or reports at its defaults."""
+    """``training`` with what only decides when a run ends or reports, or where, at its defaults."""
     usual = TrainingConfig()
-    return training.model_copy(update={name: getattr(usual, name) for name in REPORTING_KEYS})
+    return training.model_copy(update={name: getattr(usual, name) for name in NEUTRAL_KEYS})
 
 
 def fresh_learner(config: SWTConfig, dataset: Dataset) -> tuple[StochasticMuZeroNetwork, Learner]:
-    """A network of the run's seed, and its learner."""
+    """A network of the run's seed, and its learner, on ``training.device``.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
     processor = dataset.market.processor
     shape = ObservationShape.for_profile(
         config.features.profile, processor.market_size, processor.position_size
@@ -45,6 +52,7 @@ def fresh_learner(config: SWTConfig, dataset: Dataset) -> tuple[StochasticMuZero
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         network = StochasticMuZeroNetwork(config.model, shape)
+    network.to(learner_device(config.training.device))
     return network, Learner(network, config.training, config.trading.search)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_training.batches import SessionBatch
 from swt_training.path_values import SIDES
+from swt_training.placement import bfloat16_autocast, device_of, placed
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -45,20 +46,21 @@ def survey(network: StochasticMuZeroNetwork, batch: SessionBatch, bfloat16: bool
     """Policy everywhere, values where returns are bootstrapped; leaves the network in training mode."""
     sessions, bars = batch.masks.shape[:2]
     network.eval()
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        observations = torch.from_numpy(batch.observations.reshape(-1, batch.observations.shape[-1]))
-        latents = network.represent(observations)
+    device = device_of(network)
+    with torch.no_grad(), bfloat16_autocast(device, bfloat16):
+        observations = batch.observations.reshape(-1, batch.observations.shape[-1])
+        latents = network.represent(placed(observations, device))
         hidden = network.prediction_hidden(latents)
         logits = network.policy_logits(hidden).float().view(sessions, bars, SIDES, 4)
-        policy = torch.softmax(logits.masked_fill(~torch.from_numpy(batch.masks), -1e9), dim=-1)
+        policy = torch.softmax(logits.masked_fill(~placed(batch.masks, device), -1e9), dim=-1)
         hidden = hidden.view(sessions, bars, SIDES, -1)
         at = np.unique(np.append(np.arange(0, bars, BOOTSTRAP_EVERY_BARS), bars - 1))
         values = network.support.scalar(network.value_logits(hidden[:, at]))
     network.train()
     bootstrap = np.zeros((sessions, bars, SIDES))
-    bootstrap[:, at] = values.numpy()
+    bootstrap[:, at] = values.cpu().numpy()
     return Survey(
-        policy.numpy().astype(np.float64),
+        policy.cpu().numpy().astype(np.float64),
         latents.view(sessions, bars, SIDES, -1),
         hidden,
         bootstrap,
@@ -69,8 +71,8 @@ def values_at(
     network: StochasticMuZeroNetwork, hidden: Tensor, at: tuple[Int64, Int64, Int64], bfloat16: bool
 ) -> Float64:
     """Values in pips of surveyed states at (session, bar, side), in their shape, without gradient."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        found: NDArray[np.float32] = network.support.scalar(network.value_logits(hidden[at])).numpy()
+    with torch.no_grad(), bfloat16_autocast(hidden.device, bfloat16):
+        found: NDArray[np.float32] = network.support.scalar(network.value_logits(hidden[at])).cpu().numpy()
     return found.astype(np.float64)
 
 

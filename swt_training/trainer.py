@@ -104,6 +104,7 @@ class Trainer:
         self.dataset = load_dataset(config, saved[0].boundaries_s if saved else None)
         record = begin_from(self.state, saved[0] if saved else None, parent)
         self.network, self.learner = fresh_learner(fine_tuning(config) if record else config, self.dataset)
+        _log.info("learner", device=str(self.learner.device), bfloat16=config.training.bfloat16)
         if saved is None and parent is not None:
             take_over(self.network, parent, config, self.dataset)
             self.learner.average.restart()

@@ -193,6 +193,9 @@ class TrainingConfig(_Section):
     action_value_roots: int = Field(
         192, ge=8, le=100_000, description="bars per step where every action of every side is valued"
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the learner computes; auto: a CUDA GPU where torch has one, else the CPU"
+    )
     bfloat16: bool = Field(True, description="bf16 autocast in the learner")
     actors: int = Field(0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, at least one")
     episodes_per_actor: int = Field(32, ge=1, le=1024, description="episodes in lock-step per actor")

@@ -34,6 +34,7 @@ def small() -> SWTConfig:
         data=DataConfig(market="regimes", market_days=30, session_bars=60),
         model=ModelConfig(hidden_dim=32, support_bins=61),
         training=TrainingConfig(
+            device="cpu",  # the only one that repeats itself bit for bit
             sessions_per_step=3,
             replayed_sessions_per_step=1,
             steps_per_round=2,
