@@ -57,13 +57,16 @@ def download(
     Examples: swt data download --instrument GBP_JPY --from 2020-01-01; swt data download --from 2024-01-01
     --to 2024-02-01 --set live.environment=practice
     """
+    from swt_core.clock import SystemClock
     from swt_core.state import StateDirectory
+    from swt_features.data_service import Pulse
 
     config = _config(config_dir, profile, overrides, instrument)
+    directory = StateDirectory(data_dir)
 
     async def fetch() -> Downloaded:
         client, downloader = _downloader(config, data_dir, on_conflict)
-        async with client:
+        async with client, Pulse(directory, SystemClock()).beating("downloading"):
             with _progress() as report:
                 return await downloader.fetch(
                     int(start.replace(tzinfo=UTC).timestamp()),
@@ -71,7 +74,7 @@ def download(
                     report,
                 )
 
-    with StateDirectory(data_dir).writer():
+    with directory.writer():
         _tell(asyncio.run(fetch()), config, data_dir, as_json)
 
 

@@ -25,6 +25,7 @@ from starlette.routing import Route
 from swt_core.clock import Clock
 from swt_core.errors import StateError
 from swt_core.json_text import to_json
+from swt_core.staleness import longest_silence_s
 from swt_core.state import StateDirectory
 
 # In a container loopback is the container's own; there it is an address of the stack's network.
@@ -61,6 +62,28 @@ def metrics_registry(service: str) -> CollectorRegistry:
 def register_state(registry: CollectorRegistry, state: StateDirectory, clock: Clock) -> None:
     """Show in ``registry`` how old the heartbeat in ``state`` is, and what room its disk has."""
     registry.register(StateCollector(state, clock))
+
+
+def while_it_beats(health: HealthCheck, state: StateDirectory, clock: Clock) -> HealthCheck:
+    """``health``, and unhealthy once the heartbeat in ``state`` is stale.
+
+    The health server answers from a thread of its own: it goes on when the daemon's loop hangs, and what it
+    knows is then what was true before.
+    """
+
+    def checked() -> Health:
+        found = health()
+        if not found.healthy:
+            return found
+        try:
+            heartbeat = state.heartbeat()
+        except StateError as error:
+            return Health(False, error.message, found.detail)
+        if heartbeat is None or heartbeat.age_s(clock) <= longest_silence_s(heartbeat.status):
+            return found
+        return Health(False, f"hangs: no heartbeat for {heartbeat.age_s(clock):.0f} s", found.detail)
+
+    return checked
 
 
 class ProcessTreeCollector(Collector):

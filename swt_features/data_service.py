@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from swt_core.calendar import trading_day
 from swt_core.clock import Clock
 from swt_core.config.models import FeaturesConfig
-from swt_core.errors import Unavailable
+from swt_core.errors import StateError, Unavailable
 from swt_core.logs import get_logger
 from swt_core.state import StateDirectory
 from swt_data.download import Downloaded, Downloader
@@ -18,6 +20,7 @@ from swt_data.store import BarStore
 from swt_features.master import Built, build_master
 
 _log = get_logger(__name__)
+_BEAT_S: Final = 30.0
 
 
 def master_directory(store: BarStore) -> Path:
@@ -34,6 +37,48 @@ def build_from_store(store: BarStore, spread_pips: float, features: FeaturesConf
     manifest = store.manifest()
     sources = manifest.sources if manifest else ()
     return build_master(master_directory(store), bars, features, sources, clock)
+
+
+class Pulse:
+    """Heartbeats of the data directory from the event loop, so that a loop that hangs shows.
+
+    What an earlier run counted stays until something newer is known: readers of the store go by it.
+    """
+
+    def __init__(self, state: StateDirectory, clock: Clock) -> None:
+        self._state, self._clock = state, clock
+        self._status = "starting"
+        try:
+            before = state.heartbeat()
+        except StateError:
+            before = None
+        self._counters: Mapping[str, float] = {} if before is None else before.counters
+
+    def say(self, status: str, counters: Mapping[str, float] | None = None) -> None:
+        """Beat now, and so from now on."""
+        self._status, self._counters = status, self._counters if counters is None else counters
+        self._state.beat(self._clock, self._status, self._counters)
+
+    @asynccontextmanager
+    async def beating(self, status: str) -> AsyncIterator[None]:
+        """Say ``status``, and beat until the block ends."""
+        self.say(status)
+        task = asyncio.create_task(self._go_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            self.say("stopped")
+
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            try:
+                self.say(self._status)
+            except StateError as error:
+                _log.warning("heartbeat not written", error=error.message)
 
 
 @dataclass(frozen=True)
@@ -57,21 +102,22 @@ class DataService:
         The master database follows at the first top-up and once a trading day has ended.
         """
         built_day: int | None = None
-        while not stop.is_set():
-            try:
-                result = await self.downloader.top_up()
-            except Unavailable as error:
-                _log.warning("the broker is unavailable", error=str(error))
-                self.state.beat(self.clock, "broker unavailable")
-            else:
-                day = int(trading_day(result.end_s))
-                if self.features is not None and day != built_day:
-                    await self.build()
-                    built_day = day
-                self._beat(result)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_s)
-        self.state.beat(self.clock, "stopped")
+        pulse = Pulse(self.state, self.clock)
+        async with pulse.beating("topping up"):
+            while not stop.is_set():
+                try:
+                    result = await self.downloader.top_up()
+                except Unavailable as error:
+                    _log.warning("the broker is unavailable", error=str(error))
+                    pulse.say("broker unavailable")
+                else:
+                    day = int(trading_day(result.end_s))
+                    if self.features is not None and day != built_day:
+                        await self.build()
+                        built_day = day
+                    pulse.say("up to date", _counters(result))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), every_s)
 
     async def once(self) -> Downloaded:
         """Top up once.
@@ -81,7 +127,7 @@ class DataService:
         result = await self.downloader.top_up()
         if self.features is not None:
             await self.build()
-        self._beat(result)
+        self.state.beat(self.clock, "up to date", _counters(result))
         return result
 
     async def build(self) -> Built:
@@ -90,6 +136,6 @@ class DataService:
         store = self.downloader.store
         return await asyncio.to_thread(build_from_store, store, self.spread_pips, self.features, self.clock)
 
-    def _beat(self, result: Downloaded) -> None:
-        counters = {"new_bars": float(result.new), "complete_until_s": float(result.end_s)}
-        self.state.beat(self.clock, "up to date", counters)
+
+def _counters(result: Downloaded) -> dict[str, float]:
+    return {"new_bars": float(result.new), "complete_until_s": float(result.end_s)}

@@ -20,7 +20,7 @@ from swt_core.config import SWTConfig
 from swt_core.errors import StateError, Unavailable
 from swt_core.instruments import Instrument, instrument
 from swt_core.logs import get_logger
-from swt_core.metrics import Health, HealthServer, metrics_registry, register_state
+from swt_core.metrics import Health, HealthServer, metrics_registry, register_state, while_it_beats
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_features.processor import LOOKBACK, FeatureProcessor
@@ -131,7 +131,8 @@ class LiveDaemon:
     async def _run(self, process: ManagedProcess | None) -> None:
         async with AsyncExitStack() as stack:
             if self.options.health_server:
-                server = HealthServer(self._registry, self.health, port=self.config.live.health_port)
+                health = while_it_beats(self.health, self.state, SystemClock())
+                server = HealthServer(self._registry, health, port=self.config.live.health_port)
                 self.health_url = stack.enter_context(server).url
             stack.push_async_callback(self._alerts.drain)
             client = await stack.enter_async_context(

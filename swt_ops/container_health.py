@@ -13,15 +13,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from swt_core.clock import SystemClock
+from swt_core.staleness import longest_silence_s
 
-# Three heartbeats of the default interval; loading bars and compiling kernels beats none.
-STALE_AFTER_S: Final = 180.0
-STARTING_S: Final = 900.0
 # A clock that was set, or a machine that slept, makes a heartbeat old without its process being hung.
 CONFIRM_S: Final = 60.0
 _TIMEOUT_S: Final = 5.0
@@ -32,19 +31,19 @@ _STALE_MARKER: Final = Path("/tmp/swt-stale")  # noqa: S108
 
 @dataclass(frozen=True)
 class Checked:
-    """A container's state directory, and where its daemon answers (None: nowhere)."""
+    """A container's state directory (None: it writes none), and where its daemon answers (None: nowhere)."""
 
-    directory: str
+    directory: str | None
     url: str | None
-    hangs: bool = True
 
 
 CHECKED: Final = {
     "trainer": Checked("training_state", "http://127.0.0.1:8081/health"),
     "validator": Checked("validation_state", "http://127.0.0.1:8082/health"),
     "live": Checked("live_state", "http://127.0.0.1:8080/health"),
-    "data": Checked("data", None, hangs=False),
-    "practice": Checked("practice_state", "http://127.0.0.1:8095/health", hangs=False),
+    "data": Checked("data", None),
+    "practice": Checked("practice_state", "http://127.0.0.1:8095/health"),
+    "dashboard": Checked(None, "http://127.0.0.1:8090/health"),
 }
 
 
@@ -76,16 +75,13 @@ def check(
     if role not in CHECKED:
         return Verdict(True, f"{role} is no daemon")
     checked = CHECKED[role]
-    beat = _heartbeat(root / checked.directory)
+    beat = None if checked.directory is None else _heartbeat(root / checked.directory)
     status = "" if beat is None else beat.status
     if beat is not None:
         age_s = now_s - beat.time_s
-        resting = status.startswith(("off", "idle"))
-        if age_s > (STARTING_S if status.startswith("starting") else STALE_AFTER_S):
-            # A practice server beats none itself: an old one is of an idle container.
-            if checked.url is None or checked.hangs:
-                return Verdict(False, f"{role}: no heartbeat for {age_s:.0f} s", beat.time_s)
-        elif resting:
+        if age_s > longest_silence_s(status):
+            return Verdict(False, f"{role}: no heartbeat for {age_s:.0f} s", beat.time_s)
+        if status.startswith(("off", "idle")):
             return Verdict(True, f"{role}: {status}")
     elif checked.url is None:
         return Verdict(False, f"{role}: no heartbeat yet")
@@ -110,7 +106,9 @@ def confirmed(memory: Path, stale_s: float | None, monotonic_s: float) -> bool:
             return bool(monotonic_s - since_s >= CONFIRM_S)
     except (OSError, ValueError, TypeError):
         pass
-    memory.write_text(json.dumps([stale_s, monotonic_s]))
+    # A /tmp that is full ends nobody: unhealthy is said all the same.
+    with suppress(OSError):
+        memory.write_text(json.dumps([stale_s, monotonic_s]))
     return False
 
 
@@ -129,8 +127,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     clock = SystemClock()
     verdict = check(role, root, clock.time_s(), ask, waits=WAITING_MARKER.exists())
     print(verdict.sentence)
-    hangs = verdict.stale_s is not None and CHECKED[role].hangs
-    if hangs and confirmed(_STALE_MARKER, verdict.stale_s, clock.monotonic_s()):
+    if verdict.stale_s is not None and confirmed(_STALE_MARKER, verdict.stale_s, clock.monotonic_s()):
         print(_end(role, root, clock))
     return 0 if verdict.well else 1
 
@@ -144,8 +141,7 @@ def _end(role: str, root: Path, clock: SystemClock) -> str:
     from swt_core.workspace import Workspace
     from swt_ops.watchdog import Watchdog, WatchPolicy
 
-    policy = WatchPolicy(STALE_AFTER_S, STARTING_S, confirm_s=0.0)
-    reports = Watchdog(Workspace(root), policy, clock, [role]).look()
+    reports = Watchdog(Workspace(root), WatchPolicy(confirm_s=0.0), clock, [role]).look()
     return ", ".join(report.finding.value for report in reports)
 
 

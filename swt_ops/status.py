@@ -18,14 +18,13 @@ from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock
 from swt_core.errors import CheckpointError, StateError
 from swt_core.protected import QUEUE_FILE, ValidationQueue
+from swt_core.staleness import STALE_AFTER_S
 from swt_core.state import StateDirectory, StateRecord, read_heartbeat, read_json
 from swt_core.verdict import VERDICT_FILE, Verdict
 from swt_core.workspace import Workspace
 from swt_live.status import STATUS_FILE, LiveStatus, unwell
 from swt_training.alarms import ALARMS_FILE, TrainerAlarms
 
-# Three heartbeats of the default interval.
-STALE_AFTER_S: Final = 180.0
 METRICS_FILE: Final = "metrics.jsonl"
 _TAIL_BYTES: Final = 65_536
 _LEAST_FREE_BYTES: Final = 1_000_000_000
@@ -118,6 +117,7 @@ def heartbeat_directory(workspace: Workspace, name: str) -> Path:
         "validator": workspace.validation_state,
         "live": workspace.live_state,
         "practice": workspace.practice_state,
+        "data": workspace.data,
     }[name]
 
 

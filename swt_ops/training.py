@@ -11,12 +11,12 @@ from pydantic import Field
 from swt_core.clock import Clock
 from swt_core.errors import CheckpointError, StateError
 from swt_core.protected import protected_by_live, protected_by_validation
+from swt_core.staleness import STALE_AFTER_S
 from swt_core.state import StateRecord
 from swt_core.statistics import sqn_label
 from swt_core.workspace import Workspace
 from swt_ops.status import (
     METRICS_FILE,
-    STALE_AFTER_S,
     Alarm,
     DaemonState,
     DaemonStatus,

@@ -8,6 +8,7 @@ that very state directory, and have begun before its heartbeat.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,20 +22,21 @@ from pydantic import Field
 from swt_core.clock import Clock
 from swt_core.errors import StateError
 from swt_core.logs import get_logger
+from swt_core.staleness import STALE_AFTER_S, STARTING_S, longest_silence_s
 from swt_core.state import Heartbeat, StateRecord, read_heartbeat
 from swt_core.workspace import Workspace
-from swt_ops.status import STALE_AFTER_S, heartbeat_directory
+from swt_ops.status import heartbeat_directory
 
 _log = get_logger(__name__)
 
 WATCHED: Final = ("trainer", "validator", "live")
-# Loading bars and compiling kernels beats no heartbeat.
-STARTING_S: Final = 900.0
 # process_limits.stop_seconds, and a little for what comes after.
 GRACE_S: Final = 35.0
 _LOCK_FILE: Final = ".writer.lock"
 # Boot time and process start are known to a hundredth of a second, and clocks get corrected.
 _SLACK_S: Final = 5.0
+# With less than this nobody can write a heartbeat, well or not.
+_ROOM_BYTES: Final = 1_000_000
 
 
 class Finding(StrEnum):
@@ -46,6 +48,7 @@ class Finding(StrEnum):
     STALE = "stale, not yet for long enough"
     GONE = "stale, but no such process runs"
     FOREIGN = "stale, but the number belongs to another process"
+    NO_ROOM = "stale, but its disk is full: nothing could be written"
     UNREADABLE = "heartbeat cannot be read"
     STOPPED = "stale: stopped on request"
     KILLED = "stale: killed"
@@ -85,8 +88,7 @@ class WatchPolicy:
 
     def limit_s(self, heartbeat: Heartbeat) -> float:
         """Age at which this heartbeat is stale."""
-        starting = heartbeat.status.startswith("starting")
-        return max(self.starting_s, self.stale_after_s) if starting else self.stale_after_s
+        return longest_silence_s(heartbeat.status, self.stale_after_s, self.starting_s)
 
 
 class Watchdog:
@@ -150,6 +152,8 @@ class Watchdog:
             self._first_seen[name] = (heartbeat, since_s)
         if self._clock.monotonic_s() - since_s < self._policy.confirm_s:
             return Finding.STALE
+        if shutil.disk_usage(directory).free < _ROOM_BYTES:
+            return Finding.NO_ROOM
         try:
             process = psutil.Process(heartbeat.pid)
             if process.status() == psutil.STATUS_ZOMBIE:

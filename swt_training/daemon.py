@@ -11,7 +11,7 @@ from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
 from swt_core.local_pool import LocalPool
-from swt_core.metrics import Health, HealthServer, metrics_registry, register_state
+from swt_core.metrics import Health, HealthServer, metrics_registry, register_state, while_it_beats
 from swt_core.pool import open_pool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
@@ -62,7 +62,8 @@ def run_trainer(
     with state.writer(), ManagedProcess("trainer", config.process_limits, state, clock) as process:
         server = None
         if health_port is not None:
-            server = HealthServer(registry, lambda: _health(process), port=health_port).start()
+            health = while_it_beats(lambda: _health(process), state, clock)
+            server = HealthServer(registry, health, port=health_port).start()
         try:
             trainer = _trainer(config, workspace, clock, process, registry, on_progress, parent)
             trainer.run()

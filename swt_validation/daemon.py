@@ -9,7 +9,7 @@ from typing import Protocol, Self
 
 from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock
-from swt_core.config import SWTConfig
+from swt_core.config import SWTConfig, ValidationConfig
 from swt_core.errors import SWTError
 from swt_core.logs import get_logger
 from swt_core.metrics import Health
@@ -209,37 +209,47 @@ def judge_with(
     return judge
 
 
-def run(validator: Validator, process: ManagedProcess, poll_s: float) -> None:
+def run(validator: Validator, process: ManagedProcess, config: ValidationConfig) -> None:
     """Look until asked to stop; the process's heartbeat says what it is doing."""
-    with _Pulse(process) as pulse:
+    # A run stops itself at its time limit: twice that without a word, and it hangs.
+    with _Pulse(process, config.time_limit_minutes * 120.0) as pulse:
         validator.on_status = pulse.beat
         while process.should_run():
             result = validator.look()
             pulse.beat(validator.status)
             if result is None:
-                process.stop_event.wait(poll_s)
+                process.stop_event.wait(config.poll_seconds)
     if process.limit_lasts:
         process.idle_at_limit()
     process.raise_for_restart()
 
 
 class _Pulse:
-    """Keeps heartbeat and limits alive from a thread: one stage of a validation may take minutes."""
+    """Keeps heartbeat and limits alive from a thread: one stage of a validation may take minutes.
 
-    def __init__(self, process: ManagedProcess) -> None:
-        self._process = process
+    Args:
+        longest_s: without a word from the main loop for so long it stops beating, so that whoever watches
+            the heartbeat ends what hangs.
+    """
+
+    def __init__(self, process: ManagedProcess, longest_s: float) -> None:
+        self._process, self._longest_s = process, longest_s
         self._lock, self._done = Lock(), Event()
+        self._silent_s = 0.0
         self._thread = Thread(target=self._keep_alive, name="heartbeat", daemon=True)
 
     def beat(self, status: str) -> None:
         """Say what the daemon does."""
         with self._lock:
+            self._silent_s = 0.0
             self._process.beat(status)
 
     def _keep_alive(self) -> None:
         while not self._done.wait(self._process.heartbeat_seconds):
             with self._lock:
-                self._process.keep_alive()
+                self._silent_s += self._process.heartbeat_seconds
+                if self._silent_s <= self._longest_s:
+                    self._process.keep_alive()
 
     def __enter__(self) -> Self:
         self._thread.start()

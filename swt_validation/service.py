@@ -8,7 +8,7 @@ from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock, SystemClock
 from swt_core.config import SWTConfig
 from swt_core.logs import configure_logging
-from swt_core.metrics import HealthServer, metrics_registry, register_state
+from swt_core.metrics import HealthServer, metrics_registry, register_state, while_it_beats
 from swt_core.pool import SerialPool, open_pool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
@@ -54,7 +54,8 @@ def serve(
             )
             metrics = ValidatorMetrics(registry)
             validator = Validator(CheckpointStore(checkpoints), directory, config, clock, judge, metrics)
-            with HealthServer(registry, validator.health, port=port):
-                run(validator, process, config.validation.poll_seconds)
+            health = while_it_beats(validator.health, directory, clock)
+            with HealthServer(registry, health, port=port):
+                run(validator, process, config.validation)
     finally:
         pool.close()

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from swt_core.clock import Clock
 from swt_core.errors import SWTError
+from swt_core.staleness import STALE_AFTER_S
 from swt_core.workspace import Workspace
 from swt_ops.dashboard.courses import TrainingCourses
 from swt_ops.dashboard.records import Course, DashboardView, Problem, Shadow, Trading, VerdictRow
@@ -16,7 +17,6 @@ from swt_ops.dashboard.trading import read_shadow, read_trading
 from swt_ops.dashboard.verdicts import read_verdicts
 from swt_ops.status import (
     METRICS_FILE,
-    STALE_AFTER_S,
     DaemonState,
     DaemonStatus,
     InstallationStatus,

@@ -13,7 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from swt_core.clock import ManualClock
 from swt_core.errors import StateError
-from swt_core.metrics import Health, HealthServer, health_app, metrics_registry, register_state
+from swt_core.metrics import (
+    Health,
+    HealthServer,
+    health_app,
+    metrics_registry,
+    register_state,
+    while_it_beats,
+)
 from swt_core.state import StateDirectory
 
 
@@ -55,6 +62,27 @@ def test_the_heartbeat_grows_old_while_nobody_writes_one(tmp_path: Path) -> None
     assert free is not None
     assert size is not None
     assert 0 < free <= size
+
+
+def test_health_is_believed_only_while_the_heartbeat_is_fresh(tmp_path: Path) -> None:
+    clock, state = ManualClock(1_000.0), StateDirectory(tmp_path)
+    known = Health(True, "flat", {"units": 0})
+    health = while_it_beats(lambda: known, state, clock)
+    assert health() == known
+    state.beat(clock, "flat")
+    clock.advance(180.0)
+    assert health().healthy
+    clock.advance(1.0)
+    assert health() == Health(False, "hangs: no heartbeat for 181 s", {"units": 0})
+    state.beat(clock, "starting: loading bars")
+    clock.advance(900.0)
+    assert health().healthy
+    known = Health(False, "the journal cannot be written")
+    clock.advance(1.0)
+    assert health() == known
+    known = Health(True, "flat")
+    (tmp_path / "heartbeat.json").write_text("{")
+    assert not health().healthy
 
 
 def test_a_broken_heartbeat_or_a_missing_directory_leaves_its_figures_out(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from swt_data.store import BarStore
 from swt_data.synthetic import synthetic_bars
 from swt_environments.dataset import load_bars
 from swt_features import data_service
-from swt_features.data_service import DataService, master_directory
+from swt_features.data_service import DataService, Pulse, master_directory
 from swt_features.master import open_master, read_manifest
 
 GBP_JPY = instrument("GBP_JPY")
@@ -100,6 +100,27 @@ async def test_the_running_service_follows_and_builds_once_a_trading_day(
     heartbeat = StateDirectory(tmp_path).heartbeat()
     assert heartbeat is not None
     assert heartbeat.status == "stopped"
+
+
+async def test_the_service_beats_from_its_loop_and_keeps_what_was_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, clock = StateDirectory(tmp_path), ManualClock(100.0)
+    state.beat(clock, "up to date", {"complete_until_s": 60.0})
+    monkeypatch.setattr(data_service, "_BEAT_S", 0.0)
+
+    def seen() -> tuple[str, float, dict[str, float]]:
+        heartbeat = state.heartbeat()
+        assert heartbeat is not None
+        return heartbeat.status, heartbeat.time_s, heartbeat.counters
+
+    async with Pulse(state, clock).beating("downloading"):
+        assert seen() == ("downloading", 100.0, {"complete_until_s": 60.0})
+        clock.advance(30.0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert seen() == ("downloading", 130.0, {"complete_until_s": 60.0})
+    assert seen()[0] == "stopped"
 
 
 async def test_without_a_wish_for_it_no_master_is_built(tmp_path: Path, bars: Bars) -> None:

@@ -79,10 +79,38 @@ def test_an_idle_container_is_well_while_it_beats(tmp_path: Path) -> None:
 
 
 def test_the_practice_server_is_well_when_it_refuses_strangers(tmp_path: Path) -> None:
-    beat(tmp_path, "practice_state", 5_000.0, "off: once upon a time")
+    beat(tmp_path, "practice_state", 4.0, "serving: market time 2016-12-19")
     assert check("practice", tmp_path, NOW_S, lambda _: (401, "")).well
     assert not check("practice", tmp_path, NOW_S, lambda _: (500, "")).well
     assert not check("practice", tmp_path, NOW_S, nobody).well
+
+
+@pytest.mark.parametrize(("role", "directory"), [("practice", "practice_state"), ("data", "data")])
+def test_a_practice_server_or_data_service_that_hangs_is_noticed(
+    tmp_path: Path, role: str, directory: str
+) -> None:
+    beat(tmp_path, directory, 181.0, "serving: market time 2016-12-19")
+    found = check(role, tmp_path, NOW_S, well)
+    assert (found.well, found.stale_s) == (False, NOW_S - 181.0)
+
+
+def test_the_dashboard_is_asked_and_writes_no_heartbeat(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(url: str) -> tuple[int, str]:
+        asked.append(url)
+        return 503, "the state directories cannot be read"
+
+    assert not check("dashboard", tmp_path, NOW_S, answer).well
+    assert asked == ["http://127.0.0.1:8090/health"]
+    assert check("dashboard", tmp_path, NOW_S, well).well
+    assert not check("dashboard", tmp_path, NOW_S, nobody).well
+
+
+def test_a_memory_that_cannot_be_written_ends_nobody(tmp_path: Path) -> None:
+    memory = tmp_path / "no directory" / "stale"
+    assert not confirmed(memory, 5.0, 100.0)
+    assert not confirmed(memory, 5.0, 900.0)
 
 
 def test_a_broken_heartbeat_is_none(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -68,6 +69,14 @@ def later(seconds: float) -> ManualClock:
 def dog(root: Path, clock: ManualClock, **policy: float) -> Watchdog:
     usual = {"confirm_s": 0.0, "grace_s": 20.0} | policy
     return Watchdog(Workspace(root), WatchPolicy(**usual), clock, ("trainer",))
+
+
+def test_a_full_disk_is_no_hang(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = start()
+    monkeypatch.setattr("swt_ops.watchdog.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    (report,) = dog(tmp_path, later(200)).look()
+    assert report.finding is Finding.NO_ROOM
+    assert process.poll() is None
 
 
 def test_a_hung_process_that_obeys_is_asked_to_stop(tmp_path: Path, start: Start) -> None:

@@ -372,7 +372,37 @@ def test_the_heartbeat_goes_on_while_one_stage_takes_long() -> None:
             self.kept_alive.set()
 
     process: Any = Process()
-    with _Pulse(process) as pulse:
+    with _Pulse(process, 3600.0) as pulse:
         pulse.beat("playing")
         assert process.kept_alive.wait(30)
     assert process.told == ["playing"]
+
+
+def test_the_heartbeat_ends_when_the_main_loop_has_been_silent_for_too_long() -> None:
+    class Process:
+        """Asks for a heartbeat every 1 ms, of which three may pass without a word."""
+
+        heartbeat_seconds = 0.001
+        kept_alive = 0
+
+        def beat(self, status: str) -> None:
+            self.kept_alive = 0
+
+        def keep_alive(self) -> None:
+            self.kept_alive += 1
+
+    process: Any = Process()
+    pulse = _Pulse(process, 0.0035)
+    pulse.beat("playing")
+    waits = 0
+
+    def pause(_: float) -> bool:
+        nonlocal waits
+        waits += 1
+        return waits > 20
+
+    pulse._done.wait = pause  # type: ignore[method-assign, assignment]
+    with pulse:
+        pulse._thread.join(30)
+    assert waits == 21
+    assert process.kept_alive == 3
