@@ -1,7 +1,7 @@
 """Decisions that are remembered: the same question is not searched twice.
 
-A greedy decision is a function of model, search, observation and legal actions, whatever the batch it is
-in. Weeks, sessions and changed assumptions ask many identical questions (an agent without a position sees
+What is played greedily is a function of model, search, observation and legal actions, whatever the batch it
+is in. Weeks, sessions and changed assumptions ask many identical questions (an agent without a position sees
 the bars alone), so their answers are kept by a 128-bit hash of the question's bytes: runs are the same to
 the bit, only faster.
 """
@@ -30,12 +30,10 @@ class Decisions:
     Attributes:
         keys: ``[n, 16]`` hashes of the questions.
         actions: ``[n]`` what was played.
-        confidence: ``[n]`` visit share of what was searched.
     """
 
     keys: NDArray[np.uint8]
     actions: NDArray[np.int8]
-    confidence: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -43,7 +41,7 @@ class Decisions:
 
 def no_decisions() -> Decisions:
     """Nothing is known."""
-    return Decisions(np.zeros((0, _KEY_BYTES), np.uint8), np.zeros(0, np.int8), np.zeros(0))
+    return Decisions(np.zeros((0, _KEY_BYTES), np.uint8), np.zeros(0, np.int8))
 
 
 def joined(parts: Iterable[Decisions]) -> Decisions:
@@ -52,7 +50,6 @@ def joined(parts: Iterable[Decisions]) -> Decisions:
     return Decisions(
         np.concatenate([part.keys for part in found]),
         np.concatenate([part.actions for part in found]),
-        np.concatenate([part.confidence for part in found]),
     )
 
 
@@ -82,16 +79,14 @@ class RecallingPolicy:
         ]
         new = np.array([i for i, key in enumerate(keys) if key not in self._known], np.int64)
         if len(new):
-            found = self._engine.decide_batch(
+            found = self._engine.play_batch(
                 observations[new], masks[new], minimum_confidence=self._minimum_confidence
             )
             self.asked += len(new)
-            answers = zip(found.actions.tolist(), found.confidence.tolist(), strict=True)
-            self._known.update(zip((keys[i] for i in new), answers, strict=True))
-        actions, confidence = np.zeros(simulation.batch, np.int64), np.zeros(simulation.batch)
-        for place, key in zip(live, keys, strict=True):
-            actions[place], confidence[place] = self._known[key]
-        return Choices(actions, confidence)
+            self._known.update(zip((keys[i] for i in new), found.tolist(), strict=True))
+        actions = np.zeros(simulation.batch, np.int64)
+        actions[live] = [self._known[key] for key in keys]
+        return Choices(actions)
 
     @property
     def learnt(self) -> Decisions:
@@ -99,13 +94,11 @@ class RecallingPolicy:
         entries = list(self._known.items())[self._before :]
         return Decisions(
             np.frombuffer(b"".join(key for key, _ in entries), np.uint8).reshape(-1, _KEY_BYTES),
-            np.array([action for _, (action, _) in entries], np.int8),
-            np.array([confidence for _, (_, confidence) in entries], np.float64),
+            np.array([action for _, action in entries], np.int8),
         )
 
 
-def _table(known: Decisions) -> dict[bytes, tuple[int, float]]:
+def _table(known: Decisions) -> dict[bytes, int]:
     raw = known.keys.tobytes()
     keys = (raw[i : i + _KEY_BYTES] for i in range(0, len(raw), _KEY_BYTES))
-    answers = zip(known.actions.tolist(), known.confidence.tolist(), strict=True)
-    return dict(zip(keys, answers, strict=True))
+    return dict(zip(keys, known.actions.tolist(), strict=True))

@@ -20,6 +20,7 @@ from swt_inference.search.expansion import (
     no_states,
 )
 from swt_inference.search.selection import chance_nb, puct_nb
+from swt_inference.search.settled import Settling, never_settled, settle_nb
 from swt_inference.search.tree import (
     UNVISITED,
     Tree,
@@ -88,8 +89,9 @@ def run_simulations(
     reuse: Reuse,
     simulations: int,
     discount: float,
+    settling: Settling | None = None,
 ) -> tuple[Tree, Statistics]:
-    """Grow one tree per root, ``simulations`` times.
+    """Grow one tree per root, ``simulations`` times, or until its action is settled.
 
     Args:
         evaluator: the model.
@@ -100,6 +102,7 @@ def run_simulations(
         reuse: states known beforehand.
         simulations: simulations a root; a reused state counts as one.
         discount: γ, on the edges into states.
+        settling: which trees may stop early; None: none.
     """
     batch, actions = logits.shape
     codes, width = evaluator.codes, evaluator.width
@@ -108,6 +111,7 @@ def run_simulations(
     afters, states = allocate_leaves(batch, width), allocate_leaves(batch, width)
     statistics = Statistics(*(np.zeros(batch, np.int64) for _ in range(3)))
     moves = Moves(rule.legal, rule.next_kind)
+    needed, settled = settling or never_settled()
     after = no_after = no_afterstates(width, codes)
     state = no_state = no_states(width, actions)
     for node in range(1, simulations + 1):
@@ -125,6 +129,9 @@ def run_simulations(
             statistics,
             after,
             state,
+            simulations + 1 - node,
+            needed,
+            settled,
         )
         after, state = no_after, no_state
         if to_afterstate:
@@ -150,13 +157,20 @@ def _expand_and_select_nb(
     statistics: Statistics,
     after: AfterstateEvaluation,
     state: StateEvaluation,
+    left: int,
+    needed: int,
+    settled: Bool,
 ) -> tuple[int, int]:
     """One simulation, of which the evaluation comes next: what was evaluated for the last is written first.
 
     One call and not three: to hand so many arrays over costs as much as a small batch's tree.
     """
     expand_nb(tree, node - 1, discount, moves, afters, states, after, state)
-    return _select_nb(tree, node, actions, codes, choice, reuse, discount, afters, states, statistics)
+    if needed >= 0 and node > 1:
+        settle_nb(tree, left, needed, settled)
+    return _select_nb(
+        tree, node, actions, codes, choice, reuse, discount, afters, states, statistics, needed, settled
+    )
 
 
 @nb.njit(cache=True)
@@ -171,6 +185,8 @@ def _select_nb(
     afters: Leaves,
     states: Leaves,
     statistics: Statistics,
+    needed: int,
+    settled: Bool,
 ) -> tuple[int, int]:
     """Walk each tree to an unvisited edge; returns how many leaves are afterstates and states.
 
@@ -180,6 +196,8 @@ def _select_nb(
     scaled = np.empty(actions, np.float32)
     policy = np.empty(actions, np.float32)
     for b in range(tree.visits.shape[0]):
+        if needed >= 0 and settled[b]:
+            continue
         node, depth, edge = 0, 0, 0
         known = False
         while True:

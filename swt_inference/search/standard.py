@@ -9,6 +9,7 @@ import numpy as np
 from swt_core.config.models import SearchConfig
 from swt_inference.evaluator import Evaluator
 from swt_inference.search.base import Bool, Float32, LegalRule, RootNoise, SearchResult, position_rule
+from swt_inference.search.settled import Settling
 from swt_inference.search.simulate import Reuse, no_reuse, puct_choice, run_simulations
 from swt_inference.search.summary import legal_softmax, noisy_logits, summarise
 
@@ -29,8 +30,12 @@ class StandardSearch:
         *,
         rng: np.random.Generator | None = None,
         reuse: Reuse | None = None,
+        settling: Settling | None = None,
     ) -> SearchResult:
-        """Search; with ``rng`` the roots' priors carry Dirichlet noise."""
+        """Search; with ``rng`` the roots' priors carry Dirichlet noise.
+
+        With ``settling`` a tree stops when its action is known: of the result only that action counts.
+        """
         root = evaluator.root(observations)
         prior = legal_softmax(root.policy_logits, masks)
         logits = (
@@ -47,5 +52,6 @@ class StandardSearch:
             no_reuse(len(masks)) if reuse is None else reuse,
             self.config.simulations,
             self.config.discount,
+            settling,
         )
         return summarise(tree, statistics, prior, self.config.simulations, self.config.temperature)
