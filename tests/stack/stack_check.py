@@ -44,6 +44,9 @@ SETTINGS = {
     "TRAINER_CPUS": "2",
 }
 _LISTENING = ("PROMETHEUS_HOST", "ALERTMANAGER_HOST", "GRAFANA_HOST", "TENSORBOARD_HOST", "DASHBOARD_HOST")
+SLIM_BASE_BYTES = 130_000_000
+LARGEST_IMAGE_BYTES = 1_800_000_000
+_CUDA = "import torch; print(torch.version.cuda)"
 LOOPBACK = dict.fromkeys(_LISTENING, "127.0.0.1")
 
 
@@ -243,6 +246,12 @@ def check(stack: Stack) -> None:
     size = int(inspect("swt:stack-test", ".Size"))
     base = int(inspect("python:3.11-slim-bookworm", ".Size"))
     stack.say(f"image built: {size / 1e9:.2f} GB, of it {base / 1e9:.2f} GB the base")
+    cuda = run(
+        "docker", "run", "--rm", "--network", "none", "--entrypoint", "python", "swt:stack-test", "-c", _CUDA
+    )
+    # Whatever else a base image here carries, the published slim one has 0.13 GB.
+    if cuda == "None":
+        assert size - base + SLIM_BASE_BYTES < LARGEST_IMAGE_BYTES, "the image is too large"
     stack.compose("up", "-d")
     stack.all_healthy()
     for port in (8080, 8081, 8082):
