@@ -13,6 +13,7 @@ from rich.table import Table
 
 from swt_cli.bench_all import measure_all, print_page
 from swt_cli.options import Json
+from swt_cli.progress import working
 from swt_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def bench(
     if name == "page":
         print_page(record)
         return
-    with console.status(f"measuring {name} …"):
+    with working(f"measuring {name}"):
         result = load_benchmark(name).run(options)
     if as_json:
         typer.echo(json.dumps(result, indent=2))

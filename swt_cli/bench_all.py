@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from swt_cli.progress import working
+
 if TYPE_CHECKING:
     from benchmarks.registry import BenchmarkOptions
 
@@ -22,14 +24,20 @@ def measure_all(options: BenchmarkOptions, output: Path | None, *, as_json: bool
 
     names = chosen(options)
     before = read_record(output) if output is not None and output.exists() else None
-    console = Console(stderr=True)
+    measured = 0
+    with working("measuring") as work:
 
-    def keep(record: BenchmarkRecord) -> None:
-        if output is not None:
-            write_json(output, record)
+        def begin(what: str) -> None:
+            work.stage(what)
+            work.to(measured, len(names))
 
-    with console.status("measuring …") as status:
-        record = measure(options, before=before, progress=status.update, done=keep)
+        def keep(record: BenchmarkRecord) -> None:
+            nonlocal measured
+            measured += 1
+            if output is not None:
+                write_json(output, record)
+
+        record = measure(options, before=before, progress=begin, done=keep)
     if as_json:
         typer.echo(to_json(record, indent=2))
     else:

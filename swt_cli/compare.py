@@ -10,29 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swt_cli.options import (
-    ConfigDir,
-    Json,
-    Overrides,
-    PoolKind,
-    Profile,
-    StateDir,
-    configuration,
-    pool_override,
-)
+from swt_cli.judging import Elsewhere, Workers, judging_configuration, judging_pool, schema_printer
+from swt_cli.options import ConfigDir, Json, Overrides, PoolKind, Profile, StateDir
+from swt_cli.progress import working
 
 if TYPE_CHECKING:
     from swt_validation.comparison import Comparison
 
 _NAME = "Checkpoint: a path, a name in the store, or 'best' or 'newest'."
-
-
-def _print_schema(wanted: bool) -> None:
-    if wanted:
-        from swt_validation.schemas import schema_text
-
-        typer.echo(schema_text("comparison"))
-        raise typer.Exit
 
 
 def compare(
@@ -45,14 +30,9 @@ def compare(
         int | None, typer.Option("--sessions", min=1, help="At most so many sessions, drawn at random.")
     ] = None,
     state_dir: StateDir = Path("state"),
-    workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Worker processes; 0: 85 % of the cores.")
-    ] = 0,
+    workers: Workers = 0,
     pool_kind: PoolKind = None,
-    elsewhere: Annotated[
-        Path | None,
-        typer.Option("--elsewhere", help="Compare on all bars of this file, of another time."),
-    ] = None,
+    elsewhere: Elsewhere = None,
     pdf: Annotated[Path | None, typer.Option("--pdf", help="Write it as a PDF to this file.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a web page to this file.")] = None,
     config_dir: ConfigDir = None,
@@ -62,7 +42,10 @@ def compare(
     _schema: Annotated[
         bool,
         typer.Option(
-            "--schema", help="Print the JSON schema of --json.", callback=_print_schema, is_eager=True
+            "--schema",
+            help="Print the JSON schema of --json.",
+            callback=schema_printer("comparison"),
+            is_eager=True,
         ),
     ] = False,
 ) -> None:
@@ -77,43 +60,39 @@ def compare(
     from swt_core.clock import SystemClock
     from swt_core.errors import ConfigError
     from swt_core.json_text import to_json
-    from swt_core.pool import SerialPool, default_workers, open_pool
     from swt_core.state import StateDirectory
     from swt_core.workspace import Workspace
     from swt_validation.checkpoint_validation import find_checkpoint, load_source
     from swt_validation.comparison import compare_checkpoints
+    from swt_validation.players import CheckpointPlayer
 
     if mode not in ("weeks", "sessions"):
         raise ConfigError(f"--mode {mode!r} is neither weeks nor sessions", remedy="use one of the two")
     if sessions is not None and mode == "weeks":
         raise ConfigError("--sessions only limits --mode sessions", remedy="add --mode sessions")
-    more = [] if elsewhere is None else [f"data.bars_file={elsewhere}"]
-    config = configuration(config_dir, profile, [*(overrides or []), *more, *pool_override(pool_kind)]).config
+    config = judging_configuration(config_dir, profile, overrides, pool_kind, elsewhere)
     workspace = Workspace(state_dir)
     refs = [find_checkpoint(workspace.checkpoints, name) for name in (first, second)]
-    alone = config.pool.kind == "local" and (workers or default_workers()) == 1
-    pool = SerialPool() if alone else open_pool(config.pool, workers)
-    console = Console(stderr=True)
-    try:
-        with (
-            console.status("comparing") as status,
-            StateDirectory(workspace.validation_state).writer(),
-        ):
-            found = compare_checkpoints(
-                refs[0],
-                refs[1],
-                source=load_source(config),
-                config=config,
-                mode="weeks" if mode == "weeks" else "sessions",
-                state=workspace.validation_state,
-                clock=SystemClock(),
-                pool=pool,
-                sessions=sessions,
-                elsewhere=elsewhere is not None,
-                progress=lambda stage: status.update(escape(stage)),
-            )
-    finally:
-        pool.close()
+    with (
+        judging_pool(config, workers) as pool,
+        working("reading the bars") as work,
+        StateDirectory(workspace.validation_state).writer(),
+    ):
+        first_plays, second_plays = (CheckpointPlayer(ref, pool, on_share=work.to) for ref in refs)
+        found = compare_checkpoints(
+            refs[0],
+            refs[1],
+            source=load_source(config),
+            config=config,
+            mode="weeks" if mode == "weeks" else "sessions",
+            state=workspace.validation_state,
+            clock=SystemClock(),
+            pool=pool,
+            sessions=sessions,
+            elsewhere=elsewhere is not None,
+            players=(first_plays, second_plays),
+            progress=work.stage,
+        )
     if pdf is not None or html is not None:
         from swt_validation.comparison_pages import write_comparison_html, write_comparison_pdf
 

@@ -104,12 +104,17 @@ def check(
 
 
 @app.command()
-def docs() -> None:
-    """Print every key with its default, what is allowed and what it means, as Markdown.
+def docs(as_json: Json = False) -> None:
+    """Print every key with its default, what is allowed and what it means: Markdown, or a JSON schema.
 
-    Examples: swt config docs; swt config docs > docs/configuration.md
+    Examples: swt config docs; swt config docs > docs/configuration.md; swt config docs --json
     """
+    from swt_core.config.models import SWTConfig
     from swt_core.config.page import configuration_page
+
+    if as_json:
+        typer.echo(json.dumps(SWTConfig.model_json_schema(), indent=2))
+        return
 
     typer.echo(configuration_page(), nl=False)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from swt_cli import data_broker
 from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+from swt_cli.progress import working
 
 if TYPE_CHECKING:
     from swt_core.config.models import DataConfig
@@ -49,12 +49,15 @@ def check(
     from swt_data.quality import check_quality
     from swt_data.quality_pages import table_rows, write_html, write_png
 
-    bars, source = _bars(file, config_dir, profile, overrides)
-    report = check_quality(bars)
-    if png is not None:
-        write_png(report, bars, png)
-    if html is not None:
-        write_html(report, bars, html, source)
+    with working("reading the bars") as work:
+        bars, source = _bars(file, config_dir, profile, overrides)
+        work.stage("checking")
+        report = check_quality(bars)
+        work.stage("drawing")
+        if png is not None:
+            write_png(report, bars, png)
+        if html is not None:
+            write_html(report, bars, html, source)
     if as_json:
         typer.echo(json.dumps({"source": source, **report.summary()}, indent=2, allow_nan=False))
     else:
@@ -124,26 +127,14 @@ def import_(
     pair = instrument(data.instrument)
     zone = None if timezone is None else parse_zone(timezone)
     console = Console(stderr=as_json)
-    watched = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with watched:
-        task = watched.add_task(f"reading {len(files)} files", total=1.0)
-        imported = import_files(
-            files,
-            pair,
-            data.spread_pips,
-            SystemClock(),
-            zone,
-            columns,
-            lambda what, share: watched.update(task, description=escape(what), completed=share),
-        )
-        watched.update(task, description="checking")
+    with working(f"reading {len(files)} files") as work:
+
+        def tell(what: str, share: float) -> None:
+            work.stage(what)
+            work.to(share, 1.0)
+
+        imported = import_files(files, pair, data.spread_pips, SystemClock(), zone, columns, tell)
+        work.stage("checking")
         report = check_quality(imported.bars)
         report.require_accepted()
         if output is not None:
@@ -189,10 +180,12 @@ def index(
     from swt_data.sessions import build_session_index, split_index
 
     data = configuration(config_dir, profile, overrides).config.data
-    bars, source = _bars(file, config_dir, profile, overrides)
-    sessions = build_session_index(
-        bars, check_quality(bars), data.session_bars, maximum_gap_minutes=data.maximum_gap_minutes
-    )
+    with working("reading the bars") as work:
+        bars, source = _bars(file, config_dir, profile, overrides)
+        work.stage("counting sessions")
+        sessions = build_session_index(
+            bars, check_quality(bars), data.session_bars, maximum_gap_minutes=data.maximum_gap_minutes
+        )
     splits = split_index(sessions, bars, data.train_share, data.validation_share, data.purge_bars)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     if as_json:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +15,11 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+from swt_cli.progress import working
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from swt_broker.client import OandaClient
     from swt_core.config import SWTConfig
     from swt_data.download import Downloaded, Downloader
@@ -67,11 +64,11 @@ def download(
     async def fetch() -> Downloaded:
         client, downloader = _downloader(config, data_dir, on_conflict)
         async with client, Pulse(directory, SystemClock()).beating("downloading"):
-            with _progress() as report:
+            with working("fetching minutes") as work:
                 return await downloader.fetch(
                     int(start.replace(tzinfo=UTC).timestamp()),
                     None if end is None else int(end.replace(tzinfo=UTC).timestamp()),
-                    report,
+                    work.to,
                 )
 
     with directory.writer():
@@ -117,7 +114,8 @@ def update(
         )
         async with client:
             if every is None:
-                return await service.once()
+                with working("fetching minutes") as work:
+                    return await service.once(work.to)
             stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -159,14 +157,15 @@ def build(
     source = data_dir if file is None else file
     store = BarStore(data_dir, known_instrument(config.data.instrument))
     with StateDirectory(data_dir).writer():
-        bars, _, _ = load_bars(config.data.model_copy(update={"bars_file": str(source)}))
+        with working("reading the bars"):
+            bars, _, _ = load_bars(config.data.model_copy(update={"bars_file": str(source)}))
         if source.is_dir():
             manifest = BarStore(source, store.instrument).manifest()
             sources = manifest.sources if manifest else ()
         else:
             sources = (file_provenance(source, source.suffix.lstrip("."), bars, clock),)
-        with _progress("bars") as report:
-            built = build_master(master_directory(store), bars, config.features, sources, clock, report)
+        with working("building the master database") as work:
+            built = build_master(master_directory(store), bars, config.features, sources, clock, work.to)
     if as_json:
         typer.echo(json.dumps({**asdict(built), "path": str(built.path)}, indent=2))
         return
@@ -201,14 +200,6 @@ def _downloader(
     store = BarStore(data_dir, instrument(config.data.instrument))
     source = f"{config.live.environment}: {urlsplit(settings.base_url).netloc}"
     return client, Downloader(client, store, SystemClock(), source, on_conflict=on_conflict)
-
-
-@contextmanager
-def _progress(what: str = "minutes") -> Iterator[Callable[[int, int], None]]:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _tell(result: Downloaded, config: SWTConfig, data_dir: Path, as_json: bool) -> None:

@@ -39,8 +39,8 @@ def demo(
 
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from swt_cli.progress import working
     from swt_core.clock import SystemClock
     from swt_core.json_text import to_json
     from swt_core.logs import configure_logging
@@ -55,21 +55,20 @@ def demo(
     workspace.root.mkdir(parents=True, exist_ok=True)
     configure_logging(json=True, service="demo", level="WARNING")
     console = Console(stderr=as_json)  # standard output is then the document alone
-    columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    with working("starting", console) as work:
 
         class Screen(Watcher):
-            task = bars.add_task("starting", total=None)
-
             def stage(self, title: str) -> None:
                 console.print(f"\n[bold]{escape(title)}[/]", highlight=False)
-                bars.reset(self.task, total=None, description="working")
+                work.stage("working")
 
             def fact(self, name: str, value: str) -> None:
                 console.print(f"  {escape(name)}: {escape(value)}", highlight=False, soft_wrap=True)
 
             def progress(self, done: float, total: float, note: str) -> None:
-                bars.update(self.task, completed=done, total=total or None, description=escape(note))
+                work.stage(note)
+                if total:
+                    work.to(done, total)
 
         result = run_demo(config, workspace, clock, Screen())
     if as_json:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
+from swt_cli.progress import working
 
 
 def doctor(
@@ -38,12 +39,13 @@ def doctor(
 
     config = configuration(config_dir, profile, overrides).config
     configure_logging(json=False, level="ERROR", service="doctor")
-    if warm:
-        from swt_ops.warm import warm_kernels
+    with working("looking") as work:
+        if warm:
+            from swt_ops.warm import warm_kernels
 
-        with Console(stderr=True).status("compiling kernels …") as shown:
-            warm_kernels(lambda note: shown.update(f"compiling kernels: {note} …"))
-    found = examine(config, Workspace(state_dir), os.environ, SystemClock())
+            warm_kernels(lambda note: work.stage(f"compiling kernels: {note}"))
+            work.stage("looking")
+        found = examine(config, Workspace(state_dir), os.environ, SystemClock())
     if as_json:
         typer.echo(to_json(found, indent=2))
     else:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from swt_cli.options import ConfigDir, Json, Overrides, Profile, configuration
+from swt_cli.progress import working
 
 if TYPE_CHECKING:
     from swt_core.config.models import SWTConfig
@@ -46,18 +46,12 @@ def build(
     from swt_features.processor import FeatureProcessor
     from swt_features.store import build_store
 
-    config, bars = _input(file, config_dir, profile, overrides)
-    processor = FeatureProcessor(config.features, bars.instrument)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("windows", total=None)
-        info = build_store(
-            store,
-            processor,
-            bars,
-            threads=threads or os.cpu_count() or 1,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+    with working("reading the bars") as work:
+        config, bars = _input(file, config_dir, profile, overrides)
+        processor = FeatureProcessor(config.features, bars.instrument)
+        work.stage("computing windows")
+        threads = threads or os.cpu_count() or 1
+        info = build_store(store, processor, bars, threads=threads, progress=work.to)
     if as_json:
         typer.echo(json.dumps({"path": str(store), **asdict(info)}, indent=2))
         return
@@ -93,10 +87,13 @@ def verify(
     from swt_features.store import MarketFeatures
     from swt_features.verify import ERROR_LIMIT, verify_sample
 
-    config, bars = _input(file, config_dir, profile, overrides)
-    processor = FeatureProcessor(config.features, bars.instrument)
-    features = MarketFeatures(processor, bars, store)
-    result = verify_sample(features, processor, bars, sample, np.random.default_rng(seed))
+    with working("reading the bars") as work:
+        config, bars = _input(file, config_dir, profile, overrides)
+        processor = FeatureProcessor(config.features, bars.instrument)
+        features = MarketFeatures(processor, bars, store)
+        work.stage("comparing windows")
+        rng = np.random.default_rng(seed)
+        result = verify_sample(features, processor, bars, sample, rng, work.to)
     if as_json:
         typer.echo(json.dumps({**asdict(result), "limit": ERROR_LIMIT, "passed": result.passed}, indent=2))
     else:
@@ -120,6 +117,7 @@ def plot(
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,
+    as_json: Json = False,
 ) -> None:
     """Draw a trading day with its scattergram and position features as PNG.
 
@@ -127,8 +125,13 @@ def plot(
     """
     from swt_features.plot import plot_day, whole_day
 
-    config, bars = _input(file, config_dir, profile, overrides)
-    plot_day(bars, whole_day(bars, day), config.features, out)
+    with working("reading the bars") as work:
+        config, bars = _input(file, config_dir, profile, overrides)
+        work.stage("drawing")
+        plot_day(bars, whole_day(bars, day), config.features, out)
+    if as_json:
+        typer.echo(json.dumps({"path": str(out), "bars": len(bars)}, indent=2))
+        return
     Console().print(f"{out}", highlight=False, soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
+from swt_cli.progress import working
 
 if TYPE_CHECKING:
     from swt_core.state import StateDirectory
@@ -52,8 +53,14 @@ def run(
     LiveDaemon(loaded.config, directories, os.environ).serve()
 
 
+def _tell(text: str, directory: StateDirectory, flag: str, as_json: bool) -> None:
+    """What was done to a flag, and whether it is there now."""
+    document = {"flag": str(directory.file(flag)), "set": directory.flag(flag)}
+    typer.echo(json.dumps(document, indent=2) if as_json else text)
+
+
 @app.command()
-def start(state_dir: StateDir = _ROOT) -> None:
+def start(state_dir: StateDir = _ROOT, as_json: Json = False) -> None:
     """Allow trading: create START_TRADING. After a halt, `stop` first: that is how a person lifts it.
 
     Examples: swt live start; swt live start --state-dir /srv/swt
@@ -62,11 +69,12 @@ def start(state_dir: StateDir = _ROOT) -> None:
 
     directory = _live(state_dir)
     directory.raise_flag(START_FLAG, "swt live start\n")
-    typer.echo(f"{directory.file(START_FLAG)} is set: trading is allowed")
+    text = f"{directory.file(START_FLAG)} is set: trading is allowed"
+    _tell(text, directory, START_FLAG, as_json)
 
 
 @app.command()
-def stop(state_dir: StateDir = _ROOT) -> None:
+def stop(state_dir: StateDir = _ROOT, as_json: Json = False) -> None:
     """Stop entries: remove START_TRADING; the position is closed or held as live.stop_flattens says.
 
     Examples: swt live stop; swt live stop --state-dir /srv/swt
@@ -75,13 +83,15 @@ def stop(state_dir: StateDir = _ROOT) -> None:
 
     directory = _live(state_dir)
     directory.lower_flag(START_FLAG)
-    typer.echo(f"{directory.file(START_FLAG)} is removed: no more entries")
+    text = f"{directory.file(START_FLAG)} is removed: no more entries"
+    _tell(text, directory, START_FLAG, as_json)
 
 
 @app.command("emergency-stop")
 def emergency_stop(
     state_dir: StateDir = _ROOT,
     clear: Annotated[bool, typer.Option("--clear", help="Take the flag back instead.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Close the position at once and halt: create EMERGENCY_STOP for the running trader.
 
@@ -94,10 +104,11 @@ def emergency_stop(
     directory = _live(state_dir)
     if clear:
         directory.lower_flag(EMERGENCY_FLAG)
-        typer.echo("EMERGENCY_STOP is removed; trading stays halted until stop and start")
-        return
-    directory.raise_flag(EMERGENCY_FLAG, "swt live emergency-stop\n")
-    typer.echo(f"{directory.file(EMERGENCY_FLAG)} is set")
+        text = "EMERGENCY_STOP is removed; trading stays halted until stop and start"
+    else:
+        directory.raise_flag(EMERGENCY_FLAG, "swt live emergency-stop\n")
+        text = f"{directory.file(EMERGENCY_FLAG)} is set"
+    _tell(text, directory, EMERGENCY_FLAG, as_json)
 
 
 @app.command()
@@ -142,7 +153,8 @@ def replay(
 
     loaded = configuration(config_dir, profile, overrides)
     workspace = Workspace(state_dir)
-    report = replay_day(loaded.config, workspace.live_state, workspace.checkpoints, day)
+    with working(f"recomputing {day}") as work:
+        report = replay_day(loaded.config, workspace.live_state, workspace.checkpoints, day, work.to)
     if as_json:
         typer.echo(json.dumps(report.summary(), indent=2))
     else:

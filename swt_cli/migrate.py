@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from swt_cli.options import ConfigDir, Json, Overrides, Profile, StateDir, configuration
+from swt_cli.progress import working
 
 app = typer.Typer(
     no_args_is_help=True, help="Carry state, weights and configuration over from another version."
@@ -45,12 +46,13 @@ def state(
     from swt_core.json_text import to_json
     from swt_ops.migrate_state import Moved, migrate_state, survey
 
-    if dry_run:
-        found = Moved(tuple(survey(source)), source)
-    else:
-        moment = iso_utc(SystemClock().time_s())[:19].replace(":", "").replace("-", "")
-        archive = backup or source.resolve().with_name(f"{source.resolve().name}-{moment}.tar.gz")
-        found = migrate_state(source, to, backup=None if to else archive)
+    with working("checking state and checkpoints"):
+        if dry_run:
+            found = Moved(tuple(survey(source)), source)
+        else:
+            moment = iso_utc(SystemClock().time_s())[:19].replace(":", "").replace("-", "")
+            archive = backup or source.resolve().with_name(f"{source.resolve().name}-{moment}.tar.gz")
+            found = migrate_state(source, to, backup=None if to else archive)
     if as_json:
         typer.echo(to_json(asdict(found), indent=2))
     else:

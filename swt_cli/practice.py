@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from swt_cli.options import ConfigDir, Overrides, Profile, StateDir, configuration
+from swt_cli.progress import working
 
 
 class Mode(StrEnum):
@@ -80,15 +81,16 @@ def practice(
     directory = StateDirectory(Workspace(state_dir).practice_state)
     console = Console()
     with directory.writer():
-        opened = open_practice(
-            config.data if file is None else config.data.model_copy(update={"bars_file": str(file)}),
-            settings,
-            SystemClock(),
-            directory,
-            start_s=None if start is None else start.replace(tzinfo=UTC).timestamp(),
-            test_range=test_range,
-            fresh=fresh,
-        )
+        with working("reading the bars"):
+            opened = open_practice(
+                config.data if file is None else config.data.model_copy(update={"bars_file": str(file)}),
+                settings,
+                SystemClock(),
+                directory,
+                start_s=None if start is None else start.replace(tzinfo=UTC).timestamp(),
+                test_range=test_range,
+                fresh=fresh,
+            )
         console.print(
             f"practice server on http://{host}:{port}, account {settings.account_id}"
             f"{' taken up again' if opened.resumed else ''}",

@@ -50,6 +50,7 @@ def train(
     stay: Annotated[
         bool, typer.Option("--stay", help="Stay alive at a limit, as a supervised daemon should.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Train an agent; stop it with Ctrl-C and start it again to go on where it stopped.
 
@@ -74,6 +75,7 @@ def train(
 
     from swt_core.checkpoints import CheckpointStore
     from swt_core.clock import SystemClock
+    from swt_core.json_text import to_json
     from swt_core.logs import configure_logging
     from swt_core.workspace import Workspace
     from swt_training.daemon import run_trainer
@@ -109,6 +111,14 @@ def train(
             on_progress=show,
         )
     best = CheckpointStore(Workspace(state_dir).checkpoints).best()
+    if as_json:
+        document = {
+            "episodes": trainer.counters.episodes,
+            "learner_sessions": trainer.counters.learner_sessions,
+            "best": None if best is None else {"name": best.name, **best.metadata.model_dump(mode="json")},
+        }
+        typer.echo(to_json(document, indent=2))
+        return
     typer.echo(f"{trainer.counters.episodes} episodes, {trainer.counters.learner_sessions} sessions learned")
     if best is None:
         typer.echo("no checkpoint yet")

@@ -10,32 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swt_cli.options import (
-    ConfigDir,
-    Json,
-    Overrides,
-    PoolKind,
-    Profile,
-    StateDir,
-    configuration,
-    pool_override,
-)
+from swt_cli.judging import Elsewhere, Workers, judging_configuration, judging_pool, schema_printer
+from swt_cli.options import ConfigDir, Json, Overrides, PoolKind, Profile, StateDir, configuration
+from swt_cli.progress import working
 
 if TYPE_CHECKING:
     from swt_core.config import SWTConfig
     from swt_core.workspace import Workspace
     from swt_validation.checkpoint_validation import Validation
 
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: 85 % of the cores.")]
 _COLOURS = {"DEPLOY": "green", "TEST": "blue", "IMPROVE": "yellow", "REJECT": "red"}
-
-
-def _print_schema(wanted: bool) -> None:
-    if wanted:
-        from swt_validation.schemas import schema_text
-
-        typer.echo(schema_text("report"))
-        raise typer.Exit
 
 
 def validate(
@@ -51,12 +35,7 @@ def validate(
     again: Annotated[
         bool, typer.Option("--again", help="Judge it even if there is a verdict already.")
     ] = False,
-    elsewhere: Annotated[
-        Path | None,
-        typer.Option(
-            "--elsewhere", help="Judge it on all bars of this file, of another time than training's."
-        ),
-    ] = None,
+    elsewhere: Elsewhere = None,
     retrain: Annotated[
         bool,
         typer.Option(
@@ -78,7 +57,10 @@ def validate(
     _schema: Annotated[
         bool,
         typer.Option(
-            "--schema", help="Print the JSON schema of report.json.", callback=_print_schema, is_eager=True
+            "--schema",
+            help="Print the JSON schema of report.json.",
+            callback=schema_printer("report"),
+            is_eager=True,
         ),
     ] = False,
 ) -> None:
@@ -92,45 +74,41 @@ def validate(
     """
     from swt_core.clock import SystemClock
     from swt_core.json_text import to_json
-    from swt_core.pool import SerialPool, default_workers, open_pool
     from swt_core.state import StateDirectory
     from swt_core.workspace import Workspace
     from swt_validation.checkpoint_validation import find_checkpoint, load_source, validate_checkpoint
     from swt_validation.levels import parse_level
+    from swt_validation.players import CheckpointPlayer
 
-    console = Console(stderr=True)
     depth = parse_level(level)
+    config = judging_configuration(config_dir, profile, overrides, pool_kind, elsewhere)
+    workspace = Workspace(state_dir)
     if retrain:
         options = [*(["--config-dir", str(config_dir)] if config_dir else [])]
         options += ["--profile", profile] if profile else []
         options += [word for text in overrides or [] for word in ("--set", text)]
-        config = configuration(config_dir, profile, [*(overrides or []), *pool_override(pool_kind)]).config
         shape = (folds, fold_weeks, train_weeks)
-        _retrain(config, Workspace(state_dir), options, shape, anchored, minutes, workers, as_json)
+        _retrain(config, workspace, options, shape, anchored, minutes, workers, as_json)
         return
-    more = [] if elsewhere is None else [f"data.bars_file={elsewhere}"]
-    config = configuration(config_dir, profile, [*(overrides or []), *more, *pool_override(pool_kind)]).config
-    workspace = Workspace(state_dir)
     state = workspace.validation_state
     ref = find_checkpoint(workspace.checkpoints, checkpoint)
-    alone = config.pool.kind == "local" and (depth == "QUICK" or (workers or default_workers()) == 1)
-    pool = SerialPool() if alone else open_pool(config.pool, workers)
-    try:
-        with console.status(f"validating {escape(ref.name)}") as status, StateDirectory(state).writer():
-            result = validate_checkpoint(
-                ref,
-                source=load_source(config),
-                config=config,
-                level=depth,
-                state=state,
-                clock=SystemClock(),
-                pool=pool,
-                progress=lambda stage: status.update(f"{depth}: {stage}"),
-                again=again,
-                elsewhere=elsewhere is not None,
-            )
-    finally:
-        pool.close()
+    with (
+        judging_pool(config, workers, small=depth == "QUICK") as pool,
+        working(f"{depth}: reading the bars") as work,
+        StateDirectory(state).writer(),
+    ):
+        result = validate_checkpoint(
+            ref,
+            source=load_source(config),
+            config=config,
+            level=depth,
+            state=state,
+            clock=SystemClock(),
+            player=CheckpointPlayer(ref, pool, on_share=work.to),
+            progress=lambda stage: work.stage(f"{depth}: {stage}"),
+            again=again,
+            elsewhere=elsewhere is not None,
+        )
     if as_json:
         typer.echo(to_json(result.verdict, indent=2))
     else:
@@ -154,6 +132,7 @@ def _retrain(
     from swt_core.pool import open_pool
     from swt_core.state import StateDirectory
     from swt_validation.checkpoint_validation import load_source
+    from swt_validation.players import CheckpointPlayer
     from swt_validation.retrain import RESULT_FILE, plan_folds, train_by_command, walk_forward_retrained
     from swt_validation.walk_forward import Scheme
     from swt_validation.wording import pips, ratio, share
@@ -164,10 +143,9 @@ def _retrain(
     directory = workspace.root / "walk_forward" / scheme
     # Any port: the trainer proper may be running beside.
     program = [sys.executable, "-m", "swt_cli.main", "train", "--health-port", "0"]
-    console = Console(stderr=True)
     pool = open_pool(config.pool, workers)
     try:
-        with console.status("walking forward") as status, StateDirectory(directory).writer():
+        with working("walking forward") as work, StateDirectory(directory).writer():
             found = walk_forward_retrained(
                 bars=bars,
                 config=config,
@@ -179,7 +157,8 @@ def _retrain(
                 state=workspace.validation_state,
                 pool=pool,
                 clock=SystemClock(),
-                progress=status.update,
+                progress=work.stage,
+                player=lambda ref, pool: CheckpointPlayer(ref, pool, on_share=work.to),
             )
     finally:
         pool.close()

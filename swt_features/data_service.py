@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +119,15 @@ class DataService:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), every_s)
 
-    async def once(self) -> Downloaded:
+    async def once(self, progress: Callable[[int, int], None] | None = None) -> Downloaded:
         """Top up once.
+
+        Args:
+            progress: called with minutes done and minutes in all.
 
         Raises: as `Downloader.top_up` and `build_master`.
         """
-        result = await self.downloader.top_up()
+        result = await self.downloader.top_up(progress)
         if self.features is not None:
             await self.build()
         self.state.beat(self.clock, "up to date", _counters(result))

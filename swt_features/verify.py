@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,8 +39,12 @@ def verify_sample(
     bars: Bars,
     sample: int,
     generator: np.random.Generator,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Compare ``sample`` random windows of ``features`` (stored or computed) with Kymatio in float64.
+
+    Args:
+        progress: told how many windows are compared, and of how many.
 
     Raises:
         ConfigError: the profile has no scattering part.
@@ -63,6 +68,8 @@ def verify_sample(
             processor.config.scaling == "window_std",
         )
         errors.append(relative_error(features.market_rows(part)[:, processor.scattering_columns], reference))
+        if progress is not None:
+            progress(sum(map(len, errors)), len(rows))
     error = np.concatenate(errors)
     return Verification(
         windows=len(rows),

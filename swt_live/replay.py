@@ -48,8 +48,17 @@ class ReplayReport:
         }
 
 
-def replay_day(config: SWTConfig, live_state: Path, checkpoints: Path, day: str) -> ReplayReport:
+def replay_day(
+    config: SWTConfig,
+    live_state: Path,
+    checkpoints: Path,
+    day: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReplayReport:
     """Recompute the decisions of a trading day (17:00 to 17:00 New York, named by its closing date).
+
+    Args:
+        progress: told how many decisions were looked at, and of how many.
 
     Raises:
         DataError: the day is not a date, or there is no journal.
@@ -72,7 +81,7 @@ def replay_day(config: SWTConfig, live_state: Path, checkpoints: Path, day: str)
     # The trader may be writing it, and a newer build must not change its layout under it.
     journal = Journal(path, read_only=True)
     try:
-        return recompute(journal, config, pair, features, load, day)
+        return recompute(journal, config, pair, features, load, day, progress=progress)
     finally:
         journal.close()
 
@@ -85,12 +94,20 @@ def recompute(
     load: Callable[[str], Engine],
     day: str,
     lookback: int = LOOKBACK,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ReplayReport:
-    """The comparison itself; ``load`` gives the engine of a checkpoint's hash."""
+    """The comparison itself; ``load`` gives the engine of a checkpoint's hash.
+
+    Args:
+        progress: told how many decisions were looked at, and of how many.
+    """
     report = ReplayReport(day)
     engines: dict[str, Engine] = {}
     start_s, end_s = _trading_day(day)
-    for known in journal.decisions(start_s, end_s):
+    decisions = journal.decisions(start_s, end_s)
+    for known in decisions:
+        if progress is not None:
+            progress(report.decisions, len(decisions))
         report.decisions += 1
         if known.feature_version != features.version:
             report.skipped.append(f"bar {known.bar_time_s}: features were version {known.feature_version}")

@@ -232,6 +232,7 @@ class CheckpointPlayer:
         checkpoint: whose bytes are checked against the manifest when they are loaded.
         pool: local processes, Ray, or one that works in this process.
         should_stop: asked at every step where the pool works in this process; True gives up.
+        on_share: told how many shares of the episodes are played, and of how many.
 
     Raises:
         CheckpointError: it cannot be loaded, or is for other features.
@@ -243,10 +244,12 @@ class CheckpointPlayer:
         checkpoint: CheckpointRef,
         pool: WorkerPool,
         should_stop: Callable[[], bool] | None = None,
+        on_share: Callable[[int, int], None] | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self._pool = pool
         self._should_stop = should_stop
+        self._on_share = on_share
         self._known: dict[str, Decisions] = {}
 
     def play(self, setting: Setting, episodes: Episodes, deadline: Deadline | None = None) -> AgentRun:
@@ -262,7 +265,9 @@ class CheckpointPlayer:
             work = partial(_play_task, should_stop=_either(self._should_stop, deadline))
         finished: list[tuple[RolloutResult, Int64]] = []
         learnt = [known]
-        for share, part in zip(self._pool.map(work, tasks), parts, strict=True):
+        for number, (share, part) in enumerate(zip(self._pool.map(work, tasks), parts, strict=True), 1):
+            if self._on_share is not None:
+                self._on_share(number, len(parts))
             if self._should_stop is not None and self._should_stop():
                 raise Interrupted(f"the validation of {self.checkpoint.name} was stopped")
             learnt.append(share.learnt)

@@ -20,11 +20,8 @@ from swt_cli.reference import examples, walk, written
 ROOT = Path(__file__).parents[3]
 SWT: Any = typer.main.get_command(app)
 COMMANDS = {" ".join(path[1:]): command for path, command in walk(SWT)}
-# These show nothing that was measured or stored: they run, raise a flag, or draw.
-WITHOUT_JSON = {
-    *("up", "config docs", "train", "train dashboard", "features plot", "validator", "practice"),
-    *("live run", "live start", "live stop", "live emergency-stop"),
-}
+# These run until they are stopped; what they do is `swt status --json`.
+WITHOUT_JSON = {"up", "train dashboard", "validator", "practice", "live run"}
 
 
 @cache
