@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,45 +211,41 @@ def analyse(
     root = np.random.SeedSequence(settings.seed)
     seeds = root.generate_state(8, np.uint64) >> np.uint64(1)
     rng = np.random.default_rng(root.spawn(1)[0])
-    nav = daily_nav(evaluation)
-    pnl = evaluation.trades.pnl_pips
-    bandy = bandy_figures(nav, pnl, plan.curves, seeds)
-    size = traded_size(nav.returns, bandy, settings.traded_fraction, int(seeds[2]))
     half_points = market.bars.instrument.half_points_per_pip
-    permutation = permutation_test(
-        placed_trades(evaluation, market),
-        open_mid_pips=market.bars.open_hp / half_points,
-        first_rows=run.first_rows,
-        last_rows=run.last_rows,
-        permutations=settings.permutations,
-        seed=int(seeds[3]),
-    )
-    rows = [baseline_row("agent", evaluation, rng), _random_row(permutation, evaluation)]
-    for name, rule in RULES.items() if compare else ():
-        played = play_rule(market, rule(market), run.first_rows, run.last_rows, evaluation.mode)
-        rows.append(baseline_row(name, played, rng))
-    rows.append(
-        BaselineRow(
-            name="flat",
-            total_pips=0.0,
-            trades=0,
-            expectancy_pips=None,
-            profit_factor=None,
-            win_rate=None,
-            sharpe=None,
-            max_drawdown_pips=0.0,
+    with ThreadPoolExecutor(1, thread_name_prefix="permutations") as thread:
+        # It holds no interpreter lock and draws from a generator of its own.
+        placed = thread.submit(
+            permutation_test,
+            placed_trades(evaluation, market),
+            open_mid_pips=market.bars.open_hp / half_points,
+            first_rows=run.first_rows,
+            last_rows=run.last_rows,
+            permutations=settings.permutations,
+            seed=int(seeds[3]),
         )
-    )
+        nav = daily_nav(evaluation)
+        bandy = bandy_figures(nav, evaluation.trades.pnl_pips, plan.curves, seeds)
+        size = traded_size(nav.returns, bandy, settings.traded_fraction, int(seeds[2]))
+        agent = baseline_row("agent", evaluation, rng)
+        rivals = [
+            baseline_row(
+                name, play_rule(market, rule(market), run.first_rows, run.last_rows, evaluation.mode), rng
+            )
+            for name, rule in (RULES.items() if compare else ())
+        ]
+        trades = summarise_trades(evaluation, rng, initial_risk_pips=settings.initial_risk_pips)
+        daily = _daily_figures(evaluation, nav, rng)
+        permutation = placed.result()
     times = evaluation.bar_time_s
     return Analysis(
-        trades=summarise_trades(evaluation, rng, initial_risk_pips=settings.initial_risk_pips),
+        trades=trades,
         nav=nav,
-        daily=_daily_figures(evaluation, nav, rng),
+        daily=daily,
         drawdowns=_drawdown_rows(nav),
         size=size,
         bandy=bandy,
         permutation=permutation,
-        baselines=rows,
+        baselines=[agent, _random_row(permutation, evaluation), *rivals, _flat_row()],
         scenarios=run_scenarios(
             evaluation.trade_returns,
             years=max(len(nav), 1) / DAYS_PER_YEAR,
@@ -262,6 +259,19 @@ def analyse(
             volatility=by_volatility(evaluation.trades, _volatility_at_entry(evaluation, market)),
             events=by_event(evaluation.trades, int(times.min()), int(times.max()) + 60),
         ),
+    )
+
+
+def _flat_row() -> BaselineRow:
+    return BaselineRow(
+        name="flat",
+        total_pips=0.0,
+        trades=0,
+        expectancy_pips=None,
+        profit_factor=None,
+        win_rate=None,
+        sharpe=None,
+        max_drawdown_pips=0.0,
     )
 
 

@@ -65,6 +65,22 @@ def _below_nb(state: np.uint64, bound: int) -> int:
 
 
 @nb.njit(cache=True)
+def _sort_nb(values: Int64, bound: int, counts: Int64) -> None:
+    """Sort integers of [0, bound) in place, by counting where they are many; ``counts``: zeros, left so."""
+    if len(values) * 8 < bound:
+        values.sort()
+        return
+    for value in values:
+        counts[value] += 1
+    place = 0
+    for value in range(bound):
+        for _ in range(counts[value]):
+            values[place] = value
+            place += 1
+        counts[value] = 0
+
+
+@nb.njit(cache=True, nogil=True)
 def _permute_nb(
     mid_pips: Float64,
     first_fill: Int64,
@@ -81,6 +97,7 @@ def _permute_nb(
         state = _next_nb(state)
     order = np.arange(len(duration))
     starts = np.empty(len(duration), np.int64)
+    counts = np.zeros(max(np.max(last_fill - first_fill) + 2, 1), np.int64)
     for run in range(len(totals)):
         total = 0.0
         for e in range(len(first_fill)):
@@ -99,7 +116,7 @@ def _permute_nb(
             for i in range(low, high):
                 state = _next_nb(state)
                 starts[i] = _below_nb(state, free + 1)
-            starts[low:high].sort()
+            _sort_nb(starts[low:high], free + 1, counts)
             used = 0
             for i in range(low, high):
                 trade = order[i]

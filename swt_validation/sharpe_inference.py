@@ -12,9 +12,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
+from scipy.special import ndtr, ndtri
 
 Float64 = NDArray[np.float64]
 
@@ -55,12 +53,19 @@ def probabilistic_sharpe(returns: Float64, benchmark: float = 0.0) -> float | No
     if deviation <= 1e-15:
         return None
     ratio = float(np.mean(returns)) / deviation
-    skewness = float(stats.skew(returns))
-    kurtosis = float(stats.kurtosis(returns, fisher=False))
+    skewness, kurtosis = _shape(returns)
     variance = 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2
     if variance <= 0:
         return None
-    return float(stats.norm.cdf((ratio - benchmark) * math.sqrt(count - 1) / math.sqrt(variance)))
+    return float(ndtr((ratio - benchmark) * math.sqrt(count - 1) / math.sqrt(variance)))
+
+
+def _shape(values: Float64) -> tuple[float, float]:
+    """Skewness and kurtosis (non-excess) from central moments, as scipy.stats, which takes long to load."""
+    centred = values - values.mean()
+    squares = centred**2
+    second = float(squares.mean())
+    return (squares * centred).mean() / second**1.5, (squares**2).mean() / second**2
 
 
 def expected_best_sharpe(trials: float, trial_deviation: float) -> float:
@@ -70,8 +75,8 @@ def expected_best_sharpe(trials: float, trial_deviation: float) -> float:
     """
     if trials <= 1:
         return 0.0
-    high = stats.norm.ppf(1 - 1 / trials)
-    higher = stats.norm.ppf(1 - 1 / (trials * math.e))
+    high = ndtri(1 - 1 / trials)
+    higher = ndtri(1 - 1 / (trials * math.e))
     return float(trial_deviation * ((1 - EULER_GAMMA) * high + EULER_GAMMA * higher))
 
 
@@ -119,6 +124,10 @@ def effective_trials(weekly: Float64) -> int:
     active = weekly[moving]
     if len(active) < 2:
         return len(active) + flat_cluster
+    # Here: most validations are of one trial, and every worker would load it.
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
     distance = 1 - np.corrcoef(active)
     tree = linkage(squareform(np.maximum(distance, 0), checks=False), "average")
     clusters = fcluster(tree, 1 - SAME_TRIAL_CORRELATION, criterion="distance")

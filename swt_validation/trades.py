@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +15,8 @@ from swt_validation.performance import DAYS_PER_YEAR, sharpe, sortino
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+# Draws held at a time: they stay in the cache, and thousands of trades take no gigabytes.
+_DRAWS = 1 << 18
 _WEEKDAYS = ("Sun–Mon", "Mon–Tue", "Tue–Wed", "Wed–Thu", "Thu–Fri")
 # Named events, in UTC: reported where the evaluated bars cover them.
 EVENTS: tuple[tuple[str, str, str], ...] = (
@@ -74,19 +75,27 @@ class TradeSummary:
     forced_exits: int
 
 
-def _profit_factors(samples: Float64) -> Float64:
-    wins = np.where(samples > 0, samples, 0.0).sum(axis=1)
-    losses = np.abs(np.where(samples < 0, samples, 0.0).sum(axis=1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(wins / losses)
+def _resampled(pnl: Float64, rng: np.random.Generator, resamples: int) -> Float64:
+    """Mean, win rate and profit factor of resamples with replacement, ``[3, resamples]``."""
+    count = len(pnl)
+    found = np.empty((3, resamples))
+    rows = max(1, _DRAWS // count)
+    for low in range(0, resamples, rows):
+        part = slice(low, min(low + rows, resamples))
+        sample = pnl[rng.integers(0, count, (part.stop - low, count))]
+        found[0, part] = sample.mean(axis=1)
+        found[1, part] = np.count_nonzero(sample > 0, axis=1) / count
+        wins = np.maximum(sample, 0.0).sum(axis=1)
+        losses = np.abs(np.minimum(sample, 0.0, out=sample).sum(axis=1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found[2, part] = wins / losses
+    return found
 
 
-def _interval(
-    value: float | None, statistic: Callable[[Float64], Float64], samples: Float64 | None
-) -> Interval:
-    if value is None or samples is None:
+def _interval(value: float | None, figures: Float64 | None) -> Interval:
+    """``value`` with the 95 % interval of its resampled ``figures``."""
+    if value is None or figures is None:
         return Interval(value, None, None)
-    figures = statistic(samples)
     figures = figures[~np.isnan(figures)]
     if not len(figures):
         return Interval(value, None, None)
@@ -110,16 +119,16 @@ def summarise_trades(
     pnl = trades.pnl_pips
     count = len(pnl)
     core = trade_statistics(pnl, initial_risk_pips)
-    samples = pnl[rng.integers(0, count, (resamples, count))] if count >= 2 else None
+    means, win_rates, factors = _resampled(pnl, rng, resamples) if count >= 2 else (None, None, None)
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     return TradeSummary(
         trades=count,
         longs=int((trades.side > 0).sum()),
         total_pips=float(pnl.sum()),
         sqn=core.sqn,
-        expectancy_pips=_interval(core.expectancy_pips, lambda x: x.mean(axis=1), samples),
-        win_rate=_interval(core.win_rate, lambda x: (x > 0).mean(axis=1), samples),
-        profit_factor=_interval(core.profit_factor, _profit_factors, samples),
+        expectancy_pips=_interval(core.expectancy_pips, means),
+        win_rate=_interval(core.win_rate, win_rates),
+        profit_factor=_interval(core.profit_factor, factors),
         average_win_pips=_mean(wins),
         average_loss_pips=_mean(losses),
         best_pips=float(pnl.max()) if count else None,
@@ -146,10 +155,7 @@ def ratio_intervals(
         ratios = mean / samples.std(axis=1, ddof=1) * DAYS_PER_YEAR**0.5
         downside = np.sqrt(np.mean(np.minimum(samples, 0) ** 2, axis=1))
         sortinos = mean / downside * DAYS_PER_YEAR**0.5
-    return (
-        _interval(sharpe(returns), lambda _: ratios, samples),
-        _interval(sortino(returns), lambda _: sortinos, samples),
-    )
+    return _interval(sharpe(returns), ratios), _interval(sortino(returns), sortinos)
 
 
 @dataclass(frozen=True)
