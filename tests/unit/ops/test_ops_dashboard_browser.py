@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,23 +19,7 @@ from swt_core.workspace import Workspace
 from swt_ops.dashboard.app import dashboard_app
 
 pytestmark = pytest.mark.browser
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TOKEN = "correct-horse-battery"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is absent: install the extra `browser`"
-    )
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    with playwright.sync_playwright() as driver:
-        executable = found or driver.chromium.executable_path
-        if not Path(executable).exists():
-            pytest.skip("no Chromium on this machine: `playwright install chromium`, or the system's package")
-        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +12,6 @@ from swt_validation.html_report import write_html
 
 pytestmark = pytest.mark.browser
 SECTIONS = ("verdict", "equity", "risk", "statistics", "walk-forward", "calendar", "trades", "assumptions")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is absent: install the extra `browser`"
-    )
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    with playwright.sync_playwright() as driver:
-        executable = found or driver.chromium.executable_path
-        if not Path(executable).exists():
-            pytest.skip("no Chromium on this machine: `playwright install chromium`, or the system's package")
-        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=[often, never], ids=["often", "never"])
