@@ -17,7 +17,7 @@ from swt_core.pool import WorkerPool
 from swt_environments.dataset import Dataset, load_dataset
 from swt_environments.simulation import BatchSimulation
 from swt_inference.engine import InferenceEngine
-from swt_inference.rollout import Choices, Policy, SearchPolicy, play
+from swt_inference.rollout import Choices, Policy, play
 from swt_training.selfplay import frozen_engine
 
 Float32 = NDArray[np.float32]
@@ -60,6 +60,27 @@ class PriorPolicy:
     def choose(self, simulation: BatchSimulation) -> Choices:
         logits = self.engine.evaluator.root(simulation.observe()).policy_logits
         return Choices(np.where(simulation.masks(), logits, -np.inf).argmax(axis=1).astype(np.int64))
+
+
+class PlayedPolicy:
+    """What search plays greedily, without the simulations that cannot change it.
+
+    Args:
+        minimum_confidence: visit share below which an entry becomes HOLD.
+    """
+
+    def __init__(self, engine: InferenceEngine, minimum_confidence: float) -> None:
+        self.engine = engine
+        self.minimum_confidence = minimum_confidence
+
+    def choose(self, simulation: BatchSimulation) -> Choices:
+        actions, live = np.zeros(simulation.batch, np.int64), np.flatnonzero(simulation.active)
+        actions[live] = self.engine.play_batch(
+            simulation.observe()[live],
+            simulation.masks()[live],
+            minimum_confidence=self.minimum_confidence,
+        )
+        return Choices(actions)
 
 
 class PerceptronPolicy:
@@ -149,7 +170,7 @@ def _policy(task: HeldOutTask, dataset: Dataset) -> Policy:
     )
     if task.kind == "prior":
         return PriorPolicy(engine)
-    return SearchPolicy(engine, minimum_confidence=task.config.trading.minimum_confidence)
+    return PlayedPolicy(engine, task.config.trading.minimum_confidence)
 
 
 def layers_of(weights: dict[str, Float32]) -> list[tuple[Float32, Float32]]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks import learning_peer
 from benchmarks.heldout import HeldOut, Kind, held_out, held_out_rows
-from benchmarks.learning_figures import Curve, SeedFigures, pooled_figures, seed_figures
+from benchmarks.learning_figures import Curve, SeedFigures, goal_pips, pooled_figures, seed_figures
 from benchmarks.learning_markets import learning_config, reference
 from benchmarks.learning_picture import save_curves
 from benchmarks.learning_run import BEST_FILE, RUN_FILE, SNAPSHOTS, RunRecord
@@ -52,6 +52,8 @@ SETTINGS: Final = (
     "profile",
     "output",
 )
+# Beyond the goal, and where there is none, every third snapshot is enough for a picture.
+COARSE: Final = 3
 Int64 = NDArray[np.int64]
 _log = get_logger(__name__)
 
@@ -161,9 +163,9 @@ def _seed(plan: _Plan, seed: int, directory: Path) -> tuple[SeedFigures, str | N
     if ours.record.unavailable:
         raise ConfigError(ours.record.unavailable)
     agents, note = {"search": ours, "prior": replace(ours, kind="prior")}, None
+    # Our run ends with a whole round, beyond the limit: a peer gets the same time, not less.
+    same_time = _updated(config, maximum_minutes=ours.record.elapsed_s / 60.0)
     for peer in plan.peers:
-        # Our run ends with a whole round, beyond the limit: a peer gets the same time, not less.
-        same_time = _updated(config, maximum_minutes=ours.record.elapsed_s / 60.0)
         record = _train("benchmarks.learning_peer", same_time, directory / peer, peer)
         agents[peer] = _Agent("perceptron", directory / peer, record)
     if plan.plain:
@@ -193,7 +195,10 @@ def _judged(plan: _Plan, seed: int, config: SWTConfig, agents: Mapping[str, _Age
         for key, agent in agents.items():
             snapshots = read_snapshots(agent.directory / SNAPSHOTS)
             results[key] = held_out(pool, config, agent.kind, snapshots[-1].path, rows)
-            curves[key] = _curve(pool, config, agent, rows[: plan.curve_sessions])
+            if key != "prior":
+                judged = rows[: plan.curve_sessions]
+                goal = None if yardstick is None else goal_pips(yardstick, len(judged))
+                curves[key] = _curve(pool, config, agent, judged, goal)
         best = agents["search"].directory / BEST_FILE
         if best.exists():
             results["best"] = held_out(pool, config, "search", best, rows)
@@ -213,10 +218,18 @@ def _judged(plan: _Plan, seed: int, config: SWTConfig, agents: Mapping[str, _Age
     )
 
 
-def _curve(pool: WorkerPool, config: SWTConfig, agent: _Agent, rows: Int64) -> Curve:
+def _curve(pool: WorkerPool, config: SWTConfig, agent: _Agent, rows: Int64, goal: float | None) -> Curve:
+    """Every snapshot until the goal is reached, which is what is timed; then some, to be looked at."""
     snapshots = read_snapshots(agent.directory / SNAPSHOTS)
-    pips = [float(held_out(pool, config, agent.kind, s.path, rows).pips.mean()) for s in snapshots]
-    return Curve(np.array([s.elapsed_s for s in snapshots]), np.array(pips))
+    seconds, pips = [], []
+    sought = goal is not None
+    for number, snapshot in enumerate(snapshots):
+        if sought or number % COARSE == 0 or snapshot is snapshots[-1]:
+            mean = float(held_out(pool, config, agent.kind, snapshot.path, rows).pips.mean())
+            sought = sought and goal is not None and mean < goal
+            seconds.append(snapshot.elapsed_s)
+            pips.append(mean)
+    return Curve(np.array(seconds), np.array(pips))
 
 
 def _train(module: str, config: SWTConfig, directory: Path, *arguments: str) -> RunRecord:

@@ -39,7 +39,7 @@ class SeedFigures:
         reference: None where no rule is known.
         disjoint: whether no two held-out sessions share a bar.
         curve_sessions: how many of the sessions, the first ones, the curves are measured on.
-        results, curves: by agent: search, prior, ppo, dqn, plain; results also the best checkpoint.
+        results, curves: by agent: search, ppo, dqn, plain; results also prior and the best checkpoint.
         episodes, learner_sessions: sessions that were searched, and that the learner saw.
         training_s: how long our run and each peer's took.
     """
@@ -62,10 +62,13 @@ class SeedFigures:
 
     def goal_pips(self) -> float | None:
         """90 % of what the reference earns on the curve's sessions; None where that is nothing."""
-        if self.reference is None:
-            return None
-        pips = float(self.reference.pips[: self.curve_sessions].mean())
-        return GOAL_SHARE * pips if pips > 0 else None
+        return None if self.reference is None else goal_pips(self.reference, self.curve_sessions)
+
+
+def goal_pips(reference: HeldOut, sessions: int) -> float | None:
+    """90 % of what the reference earns on the first sessions; None where that is nothing."""
+    pips = float(reference.pips[:sessions].mean())
+    return GOAL_SHARE * pips if pips > 0 else None
 
 
 def seed_figures(found: SeedFigures, limit_s: float) -> dict[str, Scalar]:

@@ -49,7 +49,6 @@ def main(config: SWTConfig, directory: Path) -> RunRecord:
     """Train until ``training.maximum_minutes``; the snapshots and the record lie in the directory."""
     from safetensors.numpy import save_file
 
-    from swt_models.export import export_weights
     from swt_training.daemon import run_trainer
     from swt_training.figures import Progress
 
@@ -67,7 +66,8 @@ def main(config: SWTConfig, directory: Path) -> RunRecord:
     except ConfigError as error:
         record = RunRecord(unavailable=str(error))
     else:
-        snapshots.offer(last_s, lambda: export_weights(trainer.network), force=True)
+        # The average is what plays and is published: the weights behind it swing from step to step.
+        snapshots.offer(last_s, trainer.learner.average.weights, force=True)
         store = CheckpointStore(workspace.checkpoints)
         best = store.best()
         if best is not None:

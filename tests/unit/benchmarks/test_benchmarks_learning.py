@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
+from benchmarks import learning, learning_run
 from benchmarks.heldout import (
     HeldOut,
     HeldOutTask,
@@ -31,13 +32,16 @@ from benchmarks.learning_markets import (
 )
 from benchmarks.learning_picture import save_curves
 from benchmarks.random_network import random_network
+from benchmarks.snapshots import SnapshotWriter, read_snapshots
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError
 from swt_core.pool import SerialPool
+from swt_core.state import StateDirectory
 from swt_environments.dataset import Dataset, load_dataset
 from swt_inference.rollout import RulePolicy, play
 from swt_models.export import export_weights
 from swt_models.observation import ObservationShape
+from swt_training.resume import load_state, under
 
 SMALL = ("data.market_days=40", "data.session_bars=60", "model.hidden_dim=32", "trading.search.simulations=4")
 
@@ -219,3 +223,37 @@ def test_the_curves_become_a_picture_and_a_table(tmp_path: Path) -> None:
     lines = (tmp_path / "learning_regimes.csv").read_text().splitlines()
     assert lines[:2] == ["seed,agent,elapsed_s,pips_per_episode", "1,search,2.00,0.000"]
     assert len(lines) == 1 + 2 * 5
+
+
+def test_what_is_judged_at_the_end_are_the_weights_that_would_be_published(tmp_path: Path) -> None:
+    """The weights behind the average swing from step to step; nobody would ever trade with them."""
+    steps = ("training.steps_per_round=2", "training.head_start_steps=2", "training.episodes_per_actor=2")
+    few = (*SMALL, *steps, "training.sessions_per_step=4", "training.selection_sessions=10")
+    learning_run.main(learning_config("regimes", 3, 0.02, tmp_path, overrides=few), tmp_path)
+    last = load_file(read_snapshots(tmp_path / "snapshots")[-1].path)
+    saved = load_state(StateDirectory(tmp_path / "workspace" / "training_state"))
+    assert saved is not None
+    published, behind = under("average", saved[1]), under("weights", saved[1])
+    for name, weights in last.items():
+        np.testing.assert_array_equal(weights, published[name])
+    assert any(np.any(weights != behind[name]) for name, weights in last.items())
+
+
+def test_a_curve_is_measured_finely_until_the_goal_and_coarsely_beyond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SnapshotWriter(tmp_path / "snapshots", first_s=1.0)
+    for second in range(12):
+        writer.offer(float(second), lambda: {"0.weight": np.zeros(1, np.float32)}, force=True)
+
+    def earned(pool: object, config: object, kind: object, weights: Path, rows: object) -> HeldOut:
+        return HeldOut(np.array([float(weights.stem[-2:])]), np.array([1]))
+
+    monkeypatch.setattr(learning, "held_out", earned)
+    agent = learning._Agent("search", tmp_path, learning_run.RunRecord())
+    rows = np.zeros(1, np.int64)
+    fine = learning._curve(SerialPool(), _config(), agent, rows, 4.0)
+    assert fine.pips.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 11.0]
+    assert fine.first_s(4.0) == 4.0
+    without_goal = learning._curve(SerialPool(), _config(), agent, rows, None)
+    assert without_goal.seconds.tolist() == [0.0, 3.0, 6.0, 9.0, 11.0]
