@@ -19,7 +19,7 @@ _OPENING: Final = """\
 # Configuration
 
 Every key, its default, what is allowed and what it means. Written by `swt config docs`: change
-`swt_core/config/models.py`, not this page.
+the sections in `swt_core/config/`, not this page.
 
 Values come from, each over the one before:
 
