@@ -25,6 +25,16 @@ class StateEvaluation(NamedTuple):
     policy_logits: Float32
     values: Float32
 
+    @classmethod
+    def blank(cls, count: int, width: int, actions: int) -> StateEvaluation:
+        """Room for ``count`` states: rewards are zero, the rest is to be filled."""
+        return cls(
+            np.empty((count, width), np.float32),
+            np.zeros(count, np.float32),
+            np.empty((count, actions), np.float32),
+            np.empty(count, np.float32),
+        )
+
 
 class AfterstateEvaluation(NamedTuple):
     """n afterstates: embeddings ``[n, H]``, chance logits ``[n, C]``, values ``[n]``; pips."""
@@ -32,6 +42,15 @@ class AfterstateEvaluation(NamedTuple):
     embeddings: Float32
     chance_logits: Float32
     values: Float32
+
+    @classmethod
+    def blank(cls, count: int, width: int, codes: int) -> AfterstateEvaluation:
+        """Room for ``count`` afterstates, to be filled."""
+        return cls(
+            np.empty((count, width), np.float32),
+            np.empty((count, codes), np.float32),
+            np.empty(count, np.float32),
+        )
 
 
 class Evaluator(Protocol):

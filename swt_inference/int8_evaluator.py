@@ -99,7 +99,7 @@ class Int8Evaluator:
 
     def root(self, observations: Float32) -> StateEvaluation:
         latents = self._exact.represent(observations)
-        result = self._state_outputs(len(latents))
+        result = StateEvaluation.blank(len(latents), self.width, self.actions)
         result.embeddings[:] = latents
         self._predict(
             self._prediction, self._policy_heads, result.embeddings, result.values, result.policy_logits
@@ -107,12 +107,7 @@ class Int8Evaluator:
         return result
 
     def afterstates(self, latents: Float32, actions: Int32) -> AfterstateEvaluation:
-        count = len(latents)
-        result = AfterstateEvaluation(
-            np.empty((count, self.width), np.float32),
-            np.empty((count, self.codes), np.float32),
-            np.empty(count, np.float32),
-        )
+        result = AfterstateEvaluation.blank(len(latents), self.width, self.codes)
         self._advance(latents, actions, self._action_embedding, self._afterstate_dynamics, result.embeddings)
         self._predict(
             self._afterstate_prediction,
@@ -125,7 +120,7 @@ class Int8Evaluator:
 
     def states(self, afterstates: Float32, codes: Int32) -> StateEvaluation:
         count = len(afterstates)
-        result = self._state_outputs(count)
+        result = StateEvaluation.blank(count, self.width, self.actions)
         self._advance(afterstates, codes, self._chance_embedding, self._state_dynamics, result.embeddings)
         int8_heads_nb(
             count,
@@ -170,14 +165,6 @@ class Int8Evaluator:
             self._line,
             scalars,
             extras,
-        )
-
-    def _state_outputs(self, count: int) -> StateEvaluation:
-        return StateEvaluation(
-            np.empty((count, self.width), np.float32),
-            np.zeros(count, np.float32),
-            np.empty((count, self.actions), np.float32),
-            np.empty(count, np.float32),
         )
 
     def _make_room(self, rows: int) -> None:

@@ -94,7 +94,7 @@ class NumbaEvaluator:
         return latents
 
     def root(self, observations: Float32) -> StateEvaluation:
-        result = self._state_outputs(len(observations))
+        result = StateEvaluation.blank(len(observations), self.width, self.actions)
         self._represent(observations, result.embeddings)
         _predict_nb(
             max(len(observations), 2),
@@ -138,11 +138,7 @@ class NumbaEvaluator:
         count = len(latents)
         rows = max(count, 2)
         scratch = self._space(rows)
-        result = AfterstateEvaluation(
-            np.empty((count, self.width), np.float32),
-            np.empty((count, self.codes), np.float32),
-            np.empty(count, np.float32),
-        )
+        result = AfterstateEvaluation.blank(count, self.width, self.codes)
         _advance_nb(
             rows,
             latents,
@@ -171,7 +167,7 @@ class NumbaEvaluator:
         count = len(afterstates)
         rows = max(count, 2)
         scratch = self._space(rows)
-        result = self._state_outputs(count)
+        result = StateEvaluation.blank(count, self.width, self.actions)
         _advance_nb(
             rows,
             afterstates,
@@ -208,14 +204,6 @@ class NumbaEvaluator:
             result.policy_logits,
         )
         return result
-
-    def _state_outputs(self, count: int) -> StateEvaluation:
-        return StateEvaluation(
-            np.empty((count, self.width), np.float32),
-            np.zeros(count, np.float32),
-            np.empty((count, self.actions), np.float32),
-            np.empty(count, np.float32),
-        )
 
     def _space(self, rows: int) -> Scratch:
         if len(self._scratch.values) < rows:
