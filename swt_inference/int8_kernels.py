@@ -60,7 +60,7 @@ def stacked(matrices: list[Int8Matrix]) -> Int8Matrix:
     return Int8Matrix(*(np.stack(parts) for parts in zip(*matrices, strict=True)))
 
 
-@nb.njit(cache=True, fastmath={"nsz", "nnan", "contract"})
+@nb.njit(cache=True, forceinline=True, fastmath={"nsz", "nnan", "contract"})
 def quantise_nb(rows: int, values: Float32, inputs: NDArray[np.uint8], low: Float32, step: Float32) -> None:
     """``values[:rows]`` as ``low + step·inputs``; zero is always inside a row's range."""
     width = values.shape[1]
@@ -79,7 +79,7 @@ def quantise_nb(rows: int, values: Float32, inputs: NDArray[np.uint8], low: Floa
         low[i], step[i] = lowest, size
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def int8_linear_nb(
     rows: int,
     values: Float32,
@@ -94,7 +94,7 @@ def int8_linear_nb(
     products_nb(rows, inputs, weight, sums)
 
 
-@nb.njit(cache=True, fastmath={"nsz", "nnan", "contract"})
+@nb.njit(cache=True, forceinline=True, fastmath={"nsz", "nnan", "contract"})
 def scaled_row_nb(
     sums: NDArray[np.int32], step: float, low: float, scale: Float32, shift: Float32, output: Float32
 ) -> None:
@@ -103,7 +103,7 @@ def scaled_row_nb(
         output[j] = scale[j] * (step * np.float32(sums[j])) + shift[j] * low
 
 
-@nb.njit(cache=True, fastmath={"nsz", "nnan", "contract"})
+@nb.njit(cache=True, forceinline=True, fastmath={"nsz", "nnan", "contract"})
 def int8_residual_stack_nb(
     rows: int,
     values: Float32,
@@ -135,7 +135,7 @@ def int8_residual_stack_nb(
                 row[j] += scale[j] * (size * np.float32(total[j])) + shift[j] * offset + bias[j]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def int8_heads_nb(
     rows: int,
     values: Float32,

@@ -21,6 +21,8 @@ SMALL_PRODUCT: Final = 1_000_000
 LANES: Final = 16
 PADDING: Final = np.float32(-1e30)
 # Reassociation lets the reductions vectorise; the order of a row's sums is fixed at compile time.
+# forceinline: each caller would bring a copy of its own, rounded otherwise, and the first one loaded would
+# serve them all; a result's bits would depend on what a process compiled or loaded before.
 _FAST: Final = {"reassoc", "nsz", "contract", "arcp", "nnan"}
 
 
@@ -38,7 +40,7 @@ def linear_nb(inputs: Float32, weight: Float32, outputs: Float32, rows: int) -> 
         start = stop
 
 
-@nb.njit(cache=True, fastmath=_FAST)
+@nb.njit(cache=True, forceinline=True, fastmath=_FAST)
 def norm_relu_nb(rows: int, values: Float32, bias: Float32, gain: Float32, shift: Float32) -> None:
     """In place, per row: relu(LayerNorm(values + bias) · gain + shift)."""
     width = values.shape[1]
@@ -61,7 +63,7 @@ def norm_relu_nb(rows: int, values: Float32, bias: Float32, gain: Float32, shift
             row[j] = y if y > zero else zero
 
 
-@nb.njit(cache=True, fastmath=_FAST)
+@nb.njit(cache=True, forceinline=True, fastmath=_FAST)
 def normalise_nb(rows: int, values: Float32, outputs: Float32) -> None:
     """LayerNorm without parameters of each row."""
     width = values.shape[1]
@@ -81,7 +83,7 @@ def normalise_nb(rows: int, values: Float32, outputs: Float32) -> None:
             output[j] = (row[j] - mean) * scale
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def add_bias_nb(rows: int, values: Float32, bias: Float32, outputs: Float32) -> None:
     """``outputs += values + bias`` per row."""
     width = outputs.shape[1]
@@ -91,7 +93,7 @@ def add_bias_nb(rows: int, values: Float32, bias: Float32, outputs: Float32) -> 
             output[j] += row[j] + bias[j]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def residual_stack_nb(
     rows: int,
     values: Float32,
@@ -113,7 +115,7 @@ def residual_stack_nb(
         add_bias_nb(rows, scratch, vectors[block, 3], values)
 
 
-@nb.njit(cache=True, fastmath=_FAST)
+@nb.njit(cache=True, forceinline=True, fastmath=_FAST)
 def peak_nb(values: Float32, scratch: Float32) -> float:
     """The largest value, by halving: a plain maximum would not vectorise. ``scratch``: half as long."""
     size = values.shape[0] // 2
@@ -132,7 +134,7 @@ def peak_nb(values: Float32, scratch: Float32) -> float:
     return peak
 
 
-@nb.njit(cache=True, fastmath=_FAST)
+@nb.njit(cache=True, forceinline=True, fastmath=_FAST)
 def exponentials_nb(values: Float32, peak: float, powers: Float32) -> None:
     """``exp(values − peak)`` as the product of ``values`` (overwritten) and ``powers``.
 
@@ -156,7 +158,7 @@ def exponentials_nb(values: Float32, peak: float, powers: Float32) -> None:
         bits[j] = np.int32((whole + np.float32(127.0)) * np.float32(8388608.0))
 
 
-@nb.njit(cache=True, fastmath=_FAST)
+@nb.njit(cache=True, forceinline=True, fastmath=_FAST)
 def weighted_mean_nb(values: Float32, powers: Float32, atoms: Float32) -> float:
     """Σ w·atom / Σ w with w = values · powers."""
     mass = np.float32(0.0)
@@ -168,7 +170,7 @@ def weighted_mean_nb(values: Float32, powers: Float32, atoms: Float32) -> float:
     return float(moment / mass)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def expected_value_nb(logits: Float32, atoms: Float32, powers: Float32) -> float:
     """Σ p·atom under softmax(logits); lengths equal and even, ``logits`` overwritten, padding −1e30."""
     peak = peak_nb(logits, powers)
@@ -176,7 +178,7 @@ def expected_value_nb(logits: Float32, atoms: Float32, powers: Float32) -> float
     return weighted_mean_nb(logits, powers, atoms)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def inverse_transform_nb(value: float) -> float:
     """MuZero's h⁻¹, see `swt_models.support`."""
     epsilon = 1e-3
@@ -186,7 +188,7 @@ def inverse_transform_nb(value: float) -> float:
     return result if value >= 0.0 else -result
 
 
-@nb.njit(cache=True, fastmath=_FAST)
+@nb.njit(cache=True, forceinline=True, fastmath=_FAST)
 def biased_row_nb(products: Float32, row: int, rows: int, bias: Float32, line: Float32) -> None:
     """``line`` = one row's products plus bias; ``products`` holds ``[blocks, rows, W]``."""
     blocks, width = bias.shape
@@ -199,7 +201,7 @@ def biased_row_nb(products: Float32, row: int, rows: int, bias: Float32, line: F
             target[j] = source[j] + offset[j]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def heads_nb(
     rows: int,
     values: Float32,
