@@ -74,7 +74,7 @@ def _decide(config: SWTConfig) -> None:
     from swt_live.decider import decide
     from swt_models.networks import StochasticMuZeroNetwork
     from swt_models.observation import ObservationShape
-    from swt_training.plain_batch import recorded_rewards
+    from swt_training.recorded import recorded_rewards
 
     dataset = load_dataset(config)
     market, processor = dataset.market, dataset.market.processor

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from swt_environments.chance import chance_outcomes
 from swt_environments.market import Market
 from swt_inference.rollout import Trajectories
-from swt_training.counterfactual import counterfactual_positions, visited_positions
+from swt_training.counterfactual import counterfactual_positions
 from swt_training.path_values import SIDES, dense_rewards, side_masks
+from swt_training.recorded import visited_positions
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -10,7 +10,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from swt_core.position import BARS, POSITION_FIELDS, SIDE, STEP_FIELDS, advance_one_nb, enter_nb, mark_nb
+from swt_core.position import BARS, POSITION_FIELDS, enter_nb, mark_nb
 from swt_environments.market import Market
 from swt_training.path_values import FLAT, LONG, SHORT, SIDES
 
@@ -80,58 +80,3 @@ def counterfactual_positions(
     )
     positions[:, :, FLAT] = 0.0
     return positions
-
-
-@nb.njit(cache=True)
-def _visited_nb(
-    first_rows: Int64,
-    actions: NDArray[np.int8],
-    fill_bid: Int64,
-    fill_ask: Int64,
-    bid_close: Int64,
-    ask_close: Int64,
-    carry_pips: Float64,
-    points_per_pip: float,
-    positions: Float64,
-    sides: Int64,
-) -> None:
-    step = np.zeros(STEP_FIELDS)
-    for s in range(first_rows.shape[0]):
-        state = np.zeros(POSITION_FIELDS)
-        for t in range(actions.shape[1]):
-            positions[s, t] = state
-            sides[s, t] = FLAT if state[SIDE] == 0.0 else (LONG if state[SIDE] > 0.0 else SHORT)
-            row = first_rows[s] + t + 1
-            carry = carry_pips[row, 0] if state[SIDE] > 0.0 else carry_pips[row, 1]
-            advance_one_nb(
-                state,
-                int(actions[s, t]),
-                float(fill_bid[row]),
-                float(fill_ask[row]),
-                float(bid_close[row]),
-                float(ask_close[row]),
-                carry,
-                points_per_pip,
-                step,
-            )
-
-
-def visited_positions(market: Market, first_rows: Int64, actions: NDArray[np.int8]) -> tuple[Float64, Int64]:
-    """The positions ``[E, T, POSITION_FIELDS]`` and side indices ``[E, T]`` that recorded actions led to."""
-    episodes, steps = actions.shape
-    positions = np.zeros((episodes, steps, POSITION_FIELDS))
-    sides = np.zeros((episodes, steps), np.int64)
-    bars = market.bars
-    _visited_nb(
-        np.asarray(first_rows, np.int64),
-        actions,
-        market.fill_bid,
-        market.fill_ask,
-        bars.bid_close,
-        bars.ask_close,
-        market.carry_pips,
-        market.points_per_pip,
-        positions,
-        sides,
-    )
-    return positions, sides

@@ -28,7 +28,7 @@ from swt_inference.evaluator import Evaluator
 from swt_inference.search.base import SearchResult
 from swt_inference.search.rezero import Trajectories, reanalyse
 from swt_inference.search.standard import StandardSearch
-from swt_training.counterfactual import visited_positions
+from swt_training.recorded import visited_positions
 from swt_training.selfplay import actor_dataset, frozen_evaluator, search_of
 
 Int64 = NDArray[np.int64]

@@ -15,7 +15,7 @@ from swt_data.synthetic import synthetic_bars
 from swt_environments.market import Market
 from swt_environments.simulation import BatchSimulation
 from swt_features.processor import FeatureProcessor
-from swt_training.counterfactual import counterfactual_positions, visited_positions
+from swt_training.counterfactual import counterfactual_positions
 from swt_training.path_values import (
     FLAT,
     LONG,
@@ -26,6 +26,7 @@ from swt_training.path_values import (
     path_values_nb,
     side_masks,
 )
+from swt_training.recorded import visited_positions
 
 PAIR = instrument("GBP_JPY")
 

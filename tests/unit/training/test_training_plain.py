@@ -22,7 +22,8 @@ from swt_inference.rollout import RandomPolicy, Trajectories, play
 from swt_models.export import export_weights
 from swt_training.learner import Learner
 from swt_training.plain import plain_step, value_targets
-from swt_training.plain_batch import PlainBatch, plain_batch, recorded_rewards
+from swt_training.plain_batch import PlainBatch, plain_batch
+from swt_training.recorded import recorded_rewards
 from swt_training.returns import lambda_returns, n_step_returns
 from swt_training.run_setup import fresh_learner
 from swt_training.trainer import Trainer

@@ -21,8 +21,8 @@ from swt_inference.search.rezero import Trajectories, reanalyse
 from swt_inference.search.standard import StandardSearch
 from swt_inference.table_evaluator import TableEvaluator, Tables
 from swt_models.export import export_weights
-from swt_training.plain_batch import recorded_rewards
 from swt_training.reanalysis import ReanalysisTask, expected_rewards, reanalyse_sessions, recorded
+from swt_training.recorded import recorded_rewards
 from swt_training.run_setup import fresh_learner
 from swt_training.selfplay import frozen_engine, frozen_evaluator
 from swt_training.trainer import Trainer
