@@ -31,13 +31,9 @@ from swt_live.replay import replay_day
 from swt_live.trader_parts import START_FLAG
 from swt_training.daemon import run_trainer
 from swt_training.figures import Progress as TrainingProgress
-from swt_validation.checkpoint_validation import (
-    TRADES_FILE,
-    MarketSource,
-    Validation,
-    validate_checkpoint,
-)
+from swt_validation.checkpoint_validation import MarketSource, Validation, validate_checkpoint
 from swt_validation.levels import parse_level
+from swt_validation.report import TRADES_FILE
 
 LIVE_HISTORY_BARS = 600
 

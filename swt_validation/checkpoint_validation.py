@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +15,15 @@ from swt_core.clock import Clock, iso_utc
 from swt_core.config import SWTConfig
 from swt_core.errors import CheckpointError, DataError, StateError
 from swt_core.pool import SerialPool, WorkerPool
-from swt_core.state import read_json, write_bytes, write_json
+from swt_core.state import read_json
 from swt_core.verdict import VERDICT_FILE, Verdict, judged_config_hash
 from swt_data.bars import Bars
 from swt_data.quality import check_quality
 from swt_environments.dataset import load_bars
 from swt_validation.analysis import AgentRun, analyse, baseline_row, sharpe_inference, significance
 from swt_validation.assembly import Parts, assemble
-from swt_validation.evaluation import Evaluation, TradeColumns
+from swt_validation.evaluation import Evaluation
+from swt_validation.filing import file_report, promote
 from swt_validation.held_out import (
     Episodes,
     HeldOut,
@@ -34,16 +33,16 @@ from swt_validation.held_out import (
     training_weeks,
 )
 from swt_validation.ledger import Trial, append_trial, read_ledger, trial_matrix
-from swt_validation.levels import LEVELS, Deadline, Level, LevelPlan, plan
+from swt_validation.levels import Deadline, Level, LevelPlan, plan
 from swt_validation.nav import daily_nav, weekly_returns
-from swt_validation.page_data import PageData
+from swt_validation.page_data import PageData, page_data
 from swt_validation.performance import DAYS_PER_YEAR, sharpe
 from swt_validation.players import CheckpointPlayer, Player, Setting, played_whole
+from swt_validation.press import Press
 from swt_validation.report import HTML_FILE, PDF_FILE, REPORT_FILE, Report, WalkForward
 from swt_validation.sensitivity import sensitivity
 from swt_validation.walk_forward import ROLLING_WEEKS, walk_forward
 
-TRADES_FILE: Final = "trades.csv"
 # In-sample weeks of a walk-forward: a year is enough for its mean.
 _IN_SAMPLE_WEEKS: Final = 2 * ROLLING_WEEKS
 
@@ -143,11 +142,12 @@ def validate_checkpoint(
         level: how deep.
         state: the validator's state directory.
         clock: injected time.
-        pool: shares out the episodes; None: this process.
+        pool: shares out the episodes, and allows pages to be drawn in a process beside this one; None: all is
+            done in this process.
         player: who plays; None: the checkpoint itself.
         progress: called with a sentence at each stage.
         again: judge it even if there is a verdict already.
-        pages: whether to draw the PDF, which takes about two seconds.
+        pages: whether to draw PDF and HTML, which takes seconds.
         elsewhere: the bars are of another time than the trainer's, and all of them are judged; such a
             verdict is written beside the checkpoint's own, never over it.
 
@@ -171,18 +171,31 @@ def validate_checkpoint(
         return Validation(known, directory, fresh=False)
     setting, steps = Setting(bars, config), plan(level, config.validation)
     actor = player or CheckpointPlayer(checkpoint, pool or SerialPool())
-    parts, trial, pages_of = _evaluate(
-        checkpoint, source, setting, held, steps, actor, state, deadline, clock, say
-    )
-    report = assemble(parts, deadline, clock.time_s())
-    append_trial(
-        state,
-        trial.model_copy(update={"decision": report.verdict.decision.value, "score": report.score.total}),
-    )
-    say("writing the report")
-    _write(directory, report, parts.run.evaluation.trades, pages_of(report) if pages else None)
+    with Press(1 if pool is None else None) as press:
+        parts, trial, pages_of = _evaluate(
+            checkpoint,
+            source,
+            setting,
+            held,
+            steps,
+            actor,
+            state,
+            deadline,
+            clock,
+            say,
+            press if pages else None,
+        )
+        report = assemble(parts, deadline, clock.time_s())
+        append_trial(
+            state,
+            trial.model_copy(update={"decision": report.verdict.decision.value, "score": report.score.total}),
+        )
+        say("writing the report")
+        file_report(
+            directory, report, parts.run.evaluation.trades, press, pages_of(report) if pages else None
+        )
     if not elsewhere:
-        _promote(state / checkpoint.sha256, directory, report)
+        promote(state / checkpoint.sha256, directory, report)
     return Validation(report, directory, fresh=True)
 
 
@@ -214,6 +227,7 @@ def _evaluate(
     deadline: Deadline,
     clock: Clock,
     say: Progress,
+    press: Press | None,
 ) -> tuple[Parts, Trial, Callable[[Report], PageData]]:
     config = setting.config
     rng = np.random.default_rng(np.random.SeedSequence(config.validation.seed, spawn_key=(1,)))
@@ -228,6 +242,8 @@ def _evaluate(
         )
     say(f"playing {len(episodes)} {steps.mode}")
     run = _played(player, setting, episodes, deadline)
+    if press is not None:
+        press.warm()  # not before: the agent may have played on every core
     market = setting.market()
     say("resampling and testing")
     analysis = analyse(run, market, config, steps)
@@ -263,7 +279,7 @@ def _evaluate(
     )
 
     def pages_of(report: Report) -> PageData:
-        return PageData(report, run, market, analysis.permutation.random_pips, config.validation.seed)
+        return page_data(report, run, market, analysis.permutation.random_pips, config.validation.seed)
 
     return parts, trial, pages_of
 
@@ -324,44 +340,3 @@ def _walks(
         walk_forward(out_of_sample, run.evaluation, "anchored"),
     )
     return [walk for walk in found if walk is not None]
-
-
-def _trades_csv(trades: TradeColumns) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    names = list(trades.__dataclass_fields__)
-    writer.writerow(names)
-    writer.writerows(zip(*(getattr(trades, name).tolist() for name in names), strict=True))
-    return text.getvalue().encode()
-
-
-def _write(directory: Path, report: Report, trades: TradeColumns, data: PageData | None) -> None:
-    """Report, pages and trades first, the verdict last: whoever sees a verdict finds its report."""
-    write_json(directory / REPORT_FILE, report)
-    write_bytes(directory / TRADES_FILE, _trades_csv(trades))
-    if data is not None:
-        # Drawing is left to those who want pages: workers and headless runs never load it.
-        from swt_validation.html_report import write_html
-        from swt_validation.pdf import write_pdf
-
-        write_pdf(directory / PDF_FILE, data)
-        write_html(directory / HTML_FILE, data)
-    write_json(directory / VERDICT_FILE, report.verdict)
-
-
-def _promote(checkpoint_directory: Path, directory: Path, report: Report) -> None:
-    """Show this verdict as the checkpoint's own, unless a deeper one that still stands is there."""
-    try:
-        shown = read_json(checkpoint_directory / VERDICT_FILE, Verdict)
-    except StateError:
-        shown = None
-    if (
-        shown is not None
-        and LEVELS.index(shown.level) > LEVELS.index(report.level)
-        and shown.config_hash == report.verdict.config_hash
-        and report.verdict.created_s < shown.expires_s
-    ):
-        return
-    for name in (REPORT_FILE, TRADES_FILE, PDF_FILE, HTML_FILE, VERDICT_FILE):
-        if (directory / name).exists():
-            write_bytes(checkpoint_directory / name, (directory / name).read_bytes())

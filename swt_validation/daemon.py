@@ -202,6 +202,7 @@ def judge_with(
             level=level,
             state=state,
             clock=clock,
+            pool=pool,
             player=CheckpointPlayer(checkpoint, pool, should_stop),
             progress=progress,
         )

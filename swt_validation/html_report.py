@@ -28,7 +28,6 @@ from swt_validation.pages.equity import BAND_CURVES, band_chart, deepest_pips, e
 from swt_validation.pages.price import chosen_episodes, price_chart
 from swt_validation.pages.provenance import DEFINITIONS, DISCLAIMER
 from swt_validation.pages.risk import (
-    curves_of,
     drawdown_chart,
     growth_chart,
     luck_chart,
@@ -189,7 +188,7 @@ def _equity(data: PageData) -> list[str]:
 
 def _risk(data: PageData) -> list[str]:
     report = data.report
-    curves, bandy = curves_of(data), report.bandy.conservative
+    bandy = report.bandy.conservative
     scenarios = scenario_table(report)
     at_size = f"{report.size.fraction:.2f}× equity"
     parts = [
@@ -199,13 +198,13 @@ def _risk(data: PageData) -> list[str]:
                 "Compound annual growth at safe-f",
                 f"Two years of resampled days at safe-f {bandy.safe_f:.2f}; a quarter of them grow by less "
                 f"than {share(bandy.car25)} a year (CAR25).",
-                partial(growth_chart, data=data, curves=curves),
+                partial(growth_chart, data=data),
             ),
             chart(
                 "drawdown",
                 "Maximum drawdown at safe-f",
                 f"The largest fall of each resampled future; one in 20 exceeds {share(bandy.drawdown95)}.",
-                partial(drawdown_chart, data=data, curves=curves),
+                partial(drawdown_chart, data=data),
             ),
         ),
         html_table(bandy_table(report)),

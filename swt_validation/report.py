@@ -21,6 +21,7 @@ from swt_validation.trades import Bucket, Interval, TradeSummary
 REPORT_FILE: Final = "report.json"
 PDF_FILE: Final = "report.pdf"
 HTML_FILE: Final = "report.html"
+TRADES_FILE: Final = "trades.csv"
 
 
 class _Part(BaseModel):

@@ -94,13 +94,10 @@ def price_chart(axes: Axes, data: PageData, shown: Shown) -> None:
     mid = bars.close_hp[rows] / 2 / scale
     axes.plot(bars.time_s[rows].astype("datetime64[s]"), mid, color=PRICE, lw=0.8)
     start, end = bars.time_s[shown.first], bars.time_s[shown.last]
-    for i in np.flatnonzero((mine.exit_time_s >= start) & (mine.entry_time_s <= end)):
-        colour = GREEN if mine.pnl_pips[i] > 0 else RED
-        times = np.array([mine.entry_time_s[i], mine.exit_time_s[i]]).astype("datetime64[s]")
-        prices = np.array([mine.entry_points[i], mine.exit_points[i]]) / scale
-        axes.plot(times, prices, color=colour, lw=1.3)
-        axes.plot(times[:1], prices[:1], marker="^" if mine.side[i] > 0 else "v", color=colour, ms=6)
-        axes.plot(times[1:], prices[1:], marker="o", color=colour, ms=3.5)
+    inside = mine.select((mine.exit_time_s >= start) & (mine.entry_time_s <= end))
+    won = inside.pnl_pips > 0
+    _trade_marks(axes, inside.select(won), GREEN, scale)
+    _trade_marks(axes, inside.select(~won), RED, scale)
     low, high = float(mid.min()), float(mid.max())
     room = max(0.08 * (high - low), 0.5 * bars.instrument.pip_size)
     axes.set_ylim(low - room, high + room)
@@ -108,6 +105,19 @@ def price_chart(axes: Axes, data: PageData, shown: Shown) -> None:
     axes.set_xlim(np.datetime64(int(start) - edge, "s"), np.datetime64(int(end) + edge, "s"))  # type: ignore[arg-type]
     dates(axes)
     axes.margins(x=0)
+
+
+def _trade_marks(axes: Axes, trades: TradeColumns, colour: str, scale: int) -> None:
+    """Entry, exit and the line between them: a line and a set of marks for all, since each costs time."""
+    gap = np.full(len(trades), np.datetime64("NaT", "s"))
+    opened, closed = trades.entry_time_s.astype("datetime64[s]"), trades.exit_time_s.astype("datetime64[s]")
+    bought, sold = trades.entry_points / scale, trades.exit_points / scale
+    times, prices = np.column_stack((opened, closed, gap)), np.column_stack((bought, sold, sold))
+    axes.plot(times.ravel(), prices.ravel(), color=colour, lw=1.3)
+    for side, marker in ((1, "^"), (-1, "v")):
+        mine = trades.side == side
+        axes.plot(opened[mine], bought[mine], marker=marker, color=colour, ms=6, ls="none")
+    axes.plot(closed, sold, marker="o", color=colour, ms=3.5, ls="none")
 
 
 def _thinned(close: NDArray[np.int64], first: int, last: int) -> NDArray[np.int64]:

@@ -23,14 +23,12 @@ from swt_validation.pages.style import (
 )
 from swt_validation.performance import DAYS_PER_YEAR
 from swt_validation.report import Report
-from swt_validation.resampling import Curves
-from swt_validation.safe_f import DRAWDOWN_TOLERANCE, HORIZON_DAYS, curves_at
+from swt_validation.safe_f import DRAWDOWN_TOLERANCE, HORIZON_DAYS
 from swt_validation.scenarios import BoxPlot
 from swt_validation.tables import SCENARIO_NAMES, bandy_table
 from swt_validation.wording import pips, ratio, share
 
 Float64 = NDArray[np.float64]
-_DRAWN_CURVES = 10_000
 _IDLE = "nothing was at stake"
 
 
@@ -44,12 +42,11 @@ def risk_page(data: PageData) -> Figure:
         f"safe-f: the largest leverage that keeps the 95th percentile of drawdown within "
         f"{DRAWDOWN_TOLERANCE:.0%}",
     )
-    curves = curves_of(data)
     axes = figure.add_axes((0.07, 0.59, 0.40, 0.25))
-    growth_chart(axes, data, curves)
+    growth_chart(axes, data)
     axes.set_title("Compound annual growth at safe-f")
     axes = figure.add_axes((0.555, 0.59, 0.40, 0.25))
-    drawdown_chart(axes, data, curves)
+    drawdown_chart(axes, data)
     axes.set_title("Maximum drawdown at safe-f")
     left = figure.add_axes((0.205, 0.285, 0.29, 0.22))
     right = figure.add_axes((0.555, 0.285, 0.40, 0.22))
@@ -61,14 +58,6 @@ def risk_page(data: PageData) -> Figure:
     return figure
 
 
-def curves_of(data: PageData) -> Curves:
-    """Resampled curves at safe-f: what the distributions are drawn from."""
-    bandy = data.report.bandy.conservative
-    return curves_at(
-        np.array(data.report.day_returns), bandy.safe_f, runs=_DRAWN_CURVES, block=bandy.block, seed=data.seed
-    )
-
-
 def _log_growth_label(value: float, _: object = None) -> str:
     growth = float(np.expm1(np.clip(value, -50, 600)))
     return share(growth, 0).replace(" million", " m").replace(" billion", " bn").replace(" trillion", " tn")
@@ -78,10 +67,10 @@ def _finite(values: Float64) -> Float64:
     return values[np.isfinite(values)]
 
 
-def growth_chart(axes: Axes, data: PageData, curves: Curves) -> None:
+def growth_chart(axes: Axes, data: PageData) -> None:
     """Compound annual growth at safe-f, with CAR25."""
     car25 = data.report.bandy.conservative.car25
-    finite = _finite(curves.final_log_wealth / (HORIZON_DAYS / DAYS_PER_YEAR))
+    finite = _finite(data.curves.final_log_wealth / (HORIZON_DAYS / DAYS_PER_YEAR))
     if not len(finite) or np.ptp(finite) < 1e-12:
         _nothing(axes)
         return
@@ -104,9 +93,9 @@ def growth_chart(axes: Axes, data: PageData, curves: Curves) -> None:
     axes.set_yticks([])
 
 
-def drawdown_chart(axes: Axes, data: PageData, curves: Curves) -> None:
+def drawdown_chart(axes: Axes, data: PageData) -> None:
     """Maximum drawdown at safe-f, with its 95th percentile."""
-    values, tail = curves.max_drawdown, data.report.bandy.conservative.drawdown95
+    values, tail = data.curves.max_drawdown, data.report.bandy.conservative.drawdown95
     if np.ptp(values) < 1e-12:
         _nothing(axes, "no resampled future lost anything" if data.report.trades.trades else _IDLE)
         return

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
@@ -134,6 +135,13 @@ def table(
     axes.set_ylim(0, 1)
     height = row_height or 1 / (len(rows) + 1)
     edges = np.concatenate(([0.0], np.cumsum(widths) / sum(widths)))
+    below = [1 - (number + 1) * height for number in range(len(rows) + 1)]
+    colours = ["#b8c4d3", *[FAINT] * len(rows)]
+    lines = [[(0, y), (1, y)] for y in below]
+    axes.add_collection(
+        LineCollection(lines, colors=colours, linewidths=0.8, capstyle="projecting", clip_on=True),
+        autolim=False,
+    )
     for number, row in enumerate([header, *rows]):
         y = 1 - (number + 0.5) * height
         for column, text in enumerate(row):
@@ -148,7 +156,6 @@ def table(
                 color=MUTED if number == 0 else _tone(text),
                 weight="bold" if number == 0 or number - 1 in bold_rows else "normal",
             )
-        axes.plot([0, 1], [y - height / 2] * 2, color="#b8c4d3" if number == 0 else FAINT, lw=0.8)
 
 
 def draw(axes: Axes, content: Table, *, row_height: float | None = None, size: float = 8) -> None:

@@ -75,17 +75,21 @@ def profit_chart(axes: Axes, trades: TradeColumns) -> None:
 
 def _dots(axes: Axes, where: NDArray[np.float64], trades: TradeColumns) -> None:
     profit = trades.pnl_pips
-    size = float(np.clip(2500 / len(trades), 8, 40))
-    axes.scatter(
-        where,
-        profit,
-        s=size,
-        c=np.where(profit > 0, GREEN, RED),
-        alpha=0.5,
-        lw=0,
-        # Thousands of vector dots only make the file large.
-        rasterized=len(trades) > _VECTOR_DOTS,
-    )
+    area = float(np.clip(2500 / len(trades), 8, 40))
+    for shown, colour in ((profit > 0, GREEN), (profit <= 0, RED)):
+        # Marks of a line are drawn ten times as fast as a scatter's.
+        axes.plot(
+            where[shown],
+            profit[shown],
+            marker="o",
+            ls="none",
+            ms=area**0.5,
+            mew=0,
+            color=colour,
+            alpha=0.5,
+            # Thousands of vector dots only make the file large.
+            rasterized=len(trades) > _VECTOR_DOTS,
+        )
     axes.axhline(0, color=MUTED, lw=0.8)
     axes.set_ylabel("result, pips")
 

@@ -23,6 +23,7 @@ from swt_validation.held_out import Episodes
 from swt_validation.ledger import TrialMatrix
 from swt_validation.levels import Deadline, plan
 from swt_validation.page_data import PageData
+from swt_validation.page_data import page_data as data_of
 from swt_validation.players import PolicyPlayer, Setting
 from swt_validation.report import SensitivityRow
 from swt_validation.walk_forward import walk_forward
@@ -127,4 +128,4 @@ def page_data(policy: object = often) -> PageData:
         True,
     )
     report = assemble(parts, Deadline(ManualClock(0.0), 10.0), 1_700_000_000.0)
-    return PageData(report, run, market, analysis.permutation.random_pips, settings.validation.seed)
+    return data_of(report, run, market, analysis.permutation.random_pips, settings.validation.seed)
