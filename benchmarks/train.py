@@ -7,7 +7,6 @@ first rounds, in which workers start, do not count. Settings: ``minutes`` (2), `
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,9 @@ from typing import Any, Final
 
 from benchmarks.registry import BenchmarkOptions, BenchmarkValue
 from swt_core.clock import SystemClock
+from swt_core.config import TrainingConfig
 from swt_core.config.loading import load_config
+from swt_core.cores import available_cores
 from swt_core.errors import DataError
 from swt_core.state import read_jsonl
 from swt_core.workspace import Workspace
@@ -23,6 +24,7 @@ from swt_core.workspace import Workspace
 NAME: Final = "train"
 WARM_UP_ROUNDS: Final = 2
 _ROUND_KEY: Final = "Training/round_s"
+_STEPS_KEY: Final = "Training/learner_steps"
 _PLAYED_KEY: Final = "Performance/self_play_pips"  # not in the rounds before self-play begins
 
 
@@ -36,22 +38,35 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     config = load_config(None, options.settings.get("profile"), {}, settings).config
     with tempfile.TemporaryDirectory(prefix="swt-train-") as directory:
         workspace = Workspace(Path(directory))
-        run_trainer(config, workspace, SystemClock())
+        trainer = run_trainer(config, workspace, SystemClock())
         records = read_jsonl(workspace.training_state / METRICS_FILE)
     return {
         **round_figures(
             [r for r in records if _PLAYED_KEY in r],
-            steps_per_round=config.training.steps_per_round,
             sessions_per_step=config.training.sessions_per_step,
+            replayed_per_step=replayed_per_step(config.training),
             session_bars=config.data.session_bars,
         ),
-        "cores": os.cpu_count() or 1,
+        "actors": trainer.actors_per_round,
+        "cores": available_cores(),
+        "device": trainer.learner.device.type,
         "bfloat16": config.training.bfloat16,
     }
 
 
+def replayed_per_step(training: TrainingConfig) -> int:
+    """Sessions of a learner step that were searched before; the plain algorithm has no others."""
+    if training.algorithm == "plain":
+        return training.sessions_per_step
+    return min(training.replayed_sessions_per_step, training.sessions_per_step - 1)
+
+
 def round_figures(
-    records: Sequence[Mapping[str, Any]], *, steps_per_round: int, sessions_per_step: int, session_bars: int
+    records: Sequence[Mapping[str, Any]],
+    *,
+    sessions_per_step: int,
+    replayed_per_step: int,
+    session_bars: int,
 ) -> dict[str, BenchmarkValue]:
     """Figures of a run from its rounds' metrics, oldest first.
 
@@ -68,7 +83,7 @@ def round_figures(
     rounds = records[WARM_UP_ROUNDS:]
     before = records[WARM_UP_ROUNDS - 1]
     elapsed_s = rounds[-1]["time_s"] - before["time_s"]
-    steps = steps_per_round * len(rounds)
+    steps = rounds[-1][_STEPS_KEY] - before[_STEPS_KEY]
     episodes = rounds[-1]["episode"] - before["episode"]
 
     def share(name: str) -> float:
@@ -78,7 +93,10 @@ def round_figures(
     return {
         "steps_per_s": steps / elapsed_s,
         "samples_per_s": steps * sessions_per_step * session_bars / elapsed_s,
-        "replay_ratio": steps * sessions_per_step / episodes,
+        "replay_ratio": steps * replayed_per_step / episodes,
+        "learned_per_searched": steps * sessions_per_step / episodes,
+        "episodes_per_round": episodes / len(rounds),
+        "steps_per_round": steps / len(rounds),
         "actors_share": share("acting"),
         "learner_share": learner,
         "waiting_share": waiting,
