@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from swt_core.clock import Clock, SystemClock
 from swt_core.logs import get_logger
 from swt_core.numba_cache import configure_numba_cache
-from swt_core.pool import START_S, Job, PoolCounts, ResultT, TaskT, WorkerError, default_workers
+from swt_core.pool import START_S, PoolCounts, ResultT, TaskT, WorkerError, default_workers
+from swt_core.pool_run import Fault, Job, PoolRun
 from swt_core.shared_arrays import ArrayFiles, Arrays, SharedArrays
 from swt_core.worker import BEAT, READY, one_thread_environment, work
-
-_Fault = Literal["dead", "hung", "silent", "poisoned"]
 
 _log = get_logger(__name__)
 
@@ -37,16 +35,6 @@ class _Worker:
     ready: bool = False
     job: Job | None = None
     started_s: float = 0.0
-
-
-@dataclass
-class _Run:
-    """One call of `map`: what is waiting, and what has come back out of turn."""
-
-    number: int
-    accept: Callable[[Any], bool] | None
-    waiting: deque[Job] = field(default_factory=deque)
-    results: dict[int, Any] = field(default_factory=dict)
 
 
 class LocalPool:
@@ -108,9 +96,8 @@ class LocalPool:
             raise WorkerError("the pool is closed")
         self._fill()
         self._runs += 1
-        run = _Run(self._runs, accept)
-        run.waiting.extend(Job(run.number, index, function, task) for index, task in enumerate(tasks))
-        return self._results(run, ordered)
+        run = PoolRun.of(self._runs, function, tasks, accept)
+        return run.collected(self._work, ordered=ordered)
 
     def share(self, arrays: Arrays) -> SharedArrays:
         """See `WorkerPool.share`: a file, on the RAM disk where there is one."""
@@ -141,19 +128,11 @@ class LocalPool:
     ) -> None:
         self.close()
 
-    def _results(self, run: _Run, ordered: bool) -> Iterator[Any]:
-        total, given = len(run.waiting), 0
-        while given < total:
-            self._hand_out(run)
-            self._listen(run)
-            while run.results:
-                key = given if ordered else next(iter(run.results))
-                if key not in run.results:
-                    break
-                given += 1
-                yield run.results.pop(key)
+    def _work(self, run: PoolRun) -> None:
+        self._hand_out(run)
+        self._listen(run)
 
-    def _hand_out(self, run: _Run) -> None:
+    def _hand_out(self, run: PoolRun) -> None:
         for number, worker in enumerate(self._team):
             if worker.job is None and run.waiting:
                 job = run.waiting.popleft()
@@ -165,7 +144,7 @@ class LocalPool:
                     continue
                 worker.job, worker.started_s = job, self._clock.monotonic_s()
 
-    def _listen(self, run: _Run) -> None:
+    def _listen(self, run: PoolRun) -> None:
         pipes: dict[Any, int] = {worker.pipe: number for number, worker in enumerate(self._team)}
         for pipe in wait(list(pipes), timeout=self._heartbeat_s):
             self._receive(pipes[pipe], run)
@@ -181,7 +160,7 @@ class LocalPool:
             ):
                 self._replace(number, run, "hung", f"took longer than {self._task_timeout_s:g} s for a task")
 
-    def _receive(self, number: int, run: _Run) -> None:
+    def _receive(self, number: int, run: PoolRun) -> None:
         worker = self._team[number]
         try:
             message = worker.pipe.recv()
@@ -199,14 +178,14 @@ class LocalPool:
             worker.job = None  # from a run that was abandoned
         elif not succeeded:
             self._replace(number, run, "poisoned", f"failed:\n{value}")
-        elif run.accept is not None and not run.accept(value):
+        elif run.refuses(value):
             self._replace(number, run, "poisoned", "gave a result that was refused")
         else:
             worker.job = None
             run.results[job.index] = value
             self.counts = replace(self.counts, done=self.counts.done + 1)
 
-    def _replace(self, number: int, run: _Run, fault: _Fault, why: str) -> None:
+    def _replace(self, number: int, run: PoolRun, fault: Fault, why: str) -> None:
         worker = self._team[number]
         worker.pipe.close()
         worker.process.kill()
@@ -215,11 +194,8 @@ class LocalPool:
         self.counts = replace(self.counts, **{fault: getattr(self.counts, fault) + 1})
         _log.warning("worker replaced", worker=number, why=why, exit_code=worker.process.exitcode)
         self._team[number] = self._hire(number)
-        job = worker.job
-        if job is not None and job.run == run.number:
-            job.failed(why, self._attempts)
+        if run.try_again(worker.job, why, self._attempts):
             self.counts = replace(self.counts, retried=self.counts.retried + 1)
-            run.waiting.appendleft(job)
 
     def _fill(self) -> None:
         if not self._team:

@@ -8,8 +8,8 @@ and its task given to another; a task that fails with several workers is given u
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 
 from swt_core.clock import Clock
 from swt_core.config.models import PoolConfig
@@ -163,27 +163,3 @@ class SerialPool:
 
     def close(self) -> None:
         pass
-
-
-@dataclass
-class Job:
-    """A task on its way through a pool."""
-
-    run: int
-    index: int
-    function: Callable[[Any], Any]
-    task: Any
-    failures: list[str] = field(default_factory=list)
-
-    def failed(self, why: str, attempts: int) -> None:
-        """Note a failure.
-
-        Raises:
-            WorkerError: it was one too many.
-        """
-        self.failures.append(why)
-        if len(self.failures) >= attempts:
-            raise WorkerError(
-                f"task {self.index} was given up after {attempts} workers: the last one {why}",
-                remedy="look for a crash or too little memory; run it with one worker to see it fail",
-            )

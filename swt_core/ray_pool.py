@@ -11,20 +11,19 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from swt_core.clock import Clock, SystemClock
 from swt_core.logs import get_logger
 from swt_core.numba_cache import configure_numba_cache
-from swt_core.pool import START_S, Job, PoolCounts, ResultT, TaskT, WorkerError, default_workers
+from swt_core.pool import START_S, PoolCounts, ResultT, TaskT, WorkerError, default_workers
+from swt_core.pool_run import Fault, Job, PoolRun
 from swt_core.ray_connection import connect, first_line, import_ray
 from swt_core.ray_worker import RayArrays, RayWorker
 from swt_core.shared_arrays import KEPT, Arrays, SharedArrays
 from swt_core.worker import ONE_THREAD
-
-_Fault = Literal["dead", "hung", "silent", "poisoned"]
 
 _log = get_logger(__name__)
 
@@ -39,14 +38,6 @@ class _Worker:
     job: Job | None = None
     result: Any = None
     started_s: float = 0.0
-
-
-@dataclass
-class _Run:
-    number: int
-    accept: Callable[[Any], bool] | None
-    waiting: deque[Job] = field(default_factory=deque)
-    results: dict[int, Any] = field(default_factory=dict)
 
 
 class RayPool:
@@ -115,10 +106,9 @@ class RayPool:
         if self._closed:
             raise WorkerError("the pool is closed")
         self._runs += 1
-        run = _Run(self._runs, accept)
-        run.waiting.extend(Job(run.number, index, function, task) for index, task in enumerate(tasks))
+        run = PoolRun.of(self._runs, function, tasks, accept)
         self._last_seen_s = self._clock.monotonic_s()
-        return self._results(run, ordered)
+        return run.collected(self._work, ordered=ordered)
 
     def share(self, arrays: Arrays) -> SharedArrays:
         """See `WorkerPool.share`: in Ray's object store, from where each machine takes one copy."""
@@ -145,26 +135,18 @@ class RayPool:
     ) -> None:
         self.close()
 
-    def _results(self, run: _Run, ordered: bool) -> Iterator[Any]:
-        total, given = len(run.waiting), 0
-        while given < total:
-            self._hand_out(run)
-            self._listen(run)
-            while run.results:
-                key = given if ordered else next(iter(run.results))
-                if key not in run.results:
-                    break
-                given += 1
-                yield run.results.pop(key)
+    def _work(self, run: PoolRun) -> None:
+        self._hand_out(run)
+        self._listen(run)
 
-    def _hand_out(self, run: _Run) -> None:
+    def _hand_out(self, run: PoolRun) -> None:
         for worker in self._team:
             if worker.ready and worker.job is None and run.waiting:
                 job = run.waiting.popleft()
                 worker.job, worker.started_s = job, self._clock.monotonic_s()
                 worker.result = _call(worker.handle.run, "work").remote(job.function, job.task)
 
-    def _listen(self, run: _Run) -> None:
+    def _listen(self, run: PoolRun) -> None:
         pending = [worker.result for worker in self._team if worker.result is not None]
         pending += [worker.beat for worker in self._team if not worker.ready]
         if pending:
@@ -182,7 +164,7 @@ class RayPool:
                 remedy="look at `ray status`: a worker needs one free CPU on a machine with SWT installed",
             )
 
-    def _heartbeat(self, worker: _Worker) -> tuple[_Fault, str] | None:
+    def _heartbeat(self, worker: _Worker) -> tuple[Fault, str] | None:
         if not self._done(worker.beat):
             return None
         try:
@@ -199,7 +181,7 @@ class RayPool:
         worker.beat = _call(worker.handle.beat, "beat").remote()
         return None
 
-    def _result(self, worker: _Worker, run: _Run) -> tuple[_Fault, str] | None:
+    def _result(self, worker: _Worker, run: PoolRun) -> tuple[Fault, str] | None:
         if worker.result is None or worker.job is None or not self._done(worker.result):
             return None
         try:
@@ -216,14 +198,14 @@ class RayPool:
         job, worker.job, worker.result = worker.job, None, None
         if job.run != run.number:
             return None  # from a run that was abandoned
-        if run.accept is not None and not run.accept(value):
+        if run.refuses(value):
             worker.job = job
             return "poisoned", "gave a result that was refused"
         run.results[job.index] = value
         self.counts = replace(self.counts, done=self.counts.done + 1)
         return None
 
-    def _overdue(self, worker: _Worker) -> tuple[_Fault, str] | None:
+    def _overdue(self, worker: _Worker) -> tuple[Fault, str] | None:
         if not worker.ready:
             return None  # it waits for room in the cluster
         now_s = self._clock.monotonic_s()
@@ -237,18 +219,15 @@ class RayPool:
     def _done(self, reference: Any) -> bool:
         return bool(self._ray.wait([reference], timeout=0)[0])
 
-    def _replace(self, number: int, run: _Run, fault: _Fault, why: str) -> None:
+    def _replace(self, number: int, run: PoolRun, fault: Fault, why: str) -> None:
         worker = self._team[number]
         self._end(worker)
         # A record of its own each time: other threads read it.
         self.counts = replace(self.counts, **{fault: getattr(self.counts, fault) + 1})
         _log.warning("worker replaced", worker=number, why=why, node=worker.process[0][:12])
         self._team[number] = self._hire()
-        job = worker.job
-        if job is not None and job.run == run.number:
-            job.failed(why, self._attempts)
+        if run.try_again(worker.job, why, self._attempts):
             self.counts = replace(self.counts, retried=self.counts.retried + 1)
-            run.waiting.appendleft(job)
 
     def _end(self, worker: _Worker) -> None:
         with suppress(self._ray.exceptions.RayError):
