@@ -25,10 +25,11 @@ from swt_inference.engine import InferenceEngine
 from swt_inference.rollout import Policy, RolloutResult, play
 from swt_validation.analysis import AgentRun
 from swt_validation.baselines import episode_bars
-from swt_validation.evaluation import Evaluation, trade_columns
+from swt_validation.evaluation import Evaluation
 from swt_validation.held_out import Episodes
 from swt_validation.levels import Deadline
 from swt_validation.recall import Decisions, RecallingPolicy, joined, no_decisions
+from swt_validation.shares import Played, merged, played
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -113,13 +114,16 @@ def played_whole(
 
 def agent_run(result: RolloutResult, market: Market, episodes: Episodes) -> AgentRun:
     """A rollout (with equity kept) as an evaluation."""
+    return _run_of(played(result), market, episodes)
+
+
+def _run_of(found: Played, market: Market, episodes: Episodes) -> AgentRun:
     first, last = episodes.first_rows, episodes.last_rows
     time_s, episode = episode_bars(market, first, last)
-    columns = trade_columns([t.trade for t in result.trades], [t.episode for t in result.trades])
-    equity = np.concatenate(result.equity_pips) if len(result.equity_pips) else np.zeros(0)
-    evaluation = Evaluation(episodes.mode, market.bars.instrument, columns, time_s, episode, equity)
-    total = max(int(result.action_counts.sum()), 1)
-    shares = {name: int(n) / total for name, n in zip(ACTION_NAMES, result.action_counts, strict=True)}
+    equity = np.concatenate(found.equity_pips) if len(found.equity_pips) else np.zeros(0)
+    evaluation = Evaluation(episodes.mode, market.bars.instrument, found.trades, time_s, episode, equity)
+    total = max(int(found.action_counts.sum()), 1)
+    shares = {name: int(n) / total for name, n in zip(ACTION_NAMES, found.action_counts, strict=True)}
     return AgentRun(evaluation, first, last, shares)
 
 
@@ -160,9 +164,9 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Share:
-    """What came of a task: the result (None if time ran out) and what had to be searched for."""
+    """What came of a task (None if time ran out), and what had to be searched for."""
 
-    result: RolloutResult | None
+    played: Played | None
     learnt: Decisions
 
 
@@ -220,7 +224,7 @@ def _play_task(task: _Task, should_stop: Callable[[], bool] | None = None) -> _S
         should_stop=stop,
     )
     whole = len(result.episode_pips) == len(task.episodes)
-    return _Share(result if whole else None, policy.learnt)
+    return _Share(played(result) if whole else None, policy.learnt)
 
 
 class CheckpointPlayer:
@@ -263,7 +267,7 @@ class CheckpointPlayer:
         work: Callable[[_Task], _Share] = _play_task
         if isinstance(self._pool, SerialPool):
             work = partial(_play_task, should_stop=_either(self._should_stop, deadline))
-        finished: list[tuple[RolloutResult, Int64]] = []
+        finished: list[tuple[Played, Int64]] = []
         learnt = [known]
         for number, (share, part) in enumerate(zip(self._pool.map(work, tasks), parts, strict=True), 1):
             if self._on_share is not None:
@@ -271,17 +275,15 @@ class CheckpointPlayer:
             if self._should_stop is not None and self._should_stop():
                 raise Interrupted(f"the validation of {self.checkpoint.name} was stopped")
             learnt.append(share.learnt)
-            if share.result is not None:
-                finished.append((share.result, part))
+            if share.played is not None:
+                finished.append((share.played, part))
         self._known[mind] = joined(learnt)
         if not finished and len(episodes):
             raise OutOfTime(f"the time limit came before {self.checkpoint.name} finished an episode")
-        played = (
-            np.sort(np.concatenate([part for _, part in finished])) if finished else np.zeros(0, np.int64)
-        )
-        places = [np.searchsorted(played, part) for _, part in finished]
-        merged = _merged([result for result, _ in finished], places, len(played))
-        return agent_run(merged, setting.market(), episodes.select(played))
+        done = np.sort(np.concatenate([part for _, part in finished])) if finished else np.zeros(0, np.int64)
+        places = [np.searchsorted(done, part) for _, part in finished]
+        whole = merged([share for share, _ in finished], places, len(done))
+        return _run_of(whole, setting.market(), episodes.select(done))
 
 
 def _parts(count: int, workers: int, batch: int) -> list[Int64]:
@@ -292,21 +294,3 @@ def _parts(count: int, workers: int, batch: int) -> list[Int64]:
 
 def _either(stop: Callable[[], bool] | None, deadline: Deadline | None) -> Callable[[], bool]:
     return lambda: (stop is not None and stop()) or (deadline is not None and deadline.over())
-
-
-def _merged(results: list[RolloutResult], parts: list[Int64], count: int) -> RolloutResult:
-    """Results of interleaved shares as one, episodes numbered as they were given."""
-    equity: list[NDArray[np.float64]] = [np.zeros(0)] * count
-    episode_pips = np.zeros(count)
-    trades = []
-    for result, part in zip(results, parts, strict=True):
-        episode_pips[part] = result.episode_pips
-        trades += [replace(trade, episode=int(part[trade.episode])) for trade in result.trades]
-        for place, curve in zip(part, result.equity_pips, strict=True):
-            equity[place] = curve
-    counts = np.sum([result.action_counts for result in results], axis=0)
-    confidence = np.average(
-        [result.mean_confidence for result in results],
-        weights=[max(int(result.action_counts.sum()), 1) for result in results],
-    )
-    return RolloutResult(episode_pips, tuple(trades), counts, float(confidence), tuple(equity))

@@ -211,8 +211,8 @@ def test_half_a_run_is_no_row_of_a_comparison(checkpoint: CheckpointRef) -> None
 
 def test_a_worker_looks_at_the_time_itself(checkpoint: CheckpointRef) -> None:
     task = _Task(checkpoint, SETTING, EPISODES, no_decisions(), until_s=1.0)
-    assert _play_task(task).result is None
-    assert _play_task(replace(task, until_s=None)).result is not None
+    assert _play_task(task).played is None
+    assert _play_task(replace(task, until_s=None)).played is not None
 
 
 def test_a_request_to_stop_ends_it_without_a_result(checkpoint: CheckpointRef) -> None:
