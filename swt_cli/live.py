@@ -53,10 +53,28 @@ def run(
     LiveDaemon(loaded.config, directories, os.environ).serve()
 
 
-def _tell(text: str, directory: StateDirectory, flag: str, as_json: bool) -> None:
-    """What was done to a flag, and whether it is there now."""
-    document = {"flag": str(directory.file(flag)), "set": directory.flag(flag)}
+def _tell(text: str, state_dir: Path, flag: str, as_json: bool) -> bool:
+    """Say what was done to a flag, and whether a trader is there to read it; returns the latter.
+
+    A flag in a directory that was misspelt, or whose trader is gone, stops nothing.
+    """
+    from swt_core.clock import SystemClock
+    from swt_core.staleness import STALE_AFTER_S
+    from swt_core.workspace import Workspace
+    from swt_ops.status import DaemonState, read_daemon
+
+    directory = _live(state_dir)
+    trader = read_daemon(Workspace(state_dir), "live", SystemClock(), STALE_AFTER_S).state
+    runs = trader is DaemonState.RUNNING
+    document = {"flag": str(directory.file(flag)), "set": directory.flag(flag), "trader": trader.value}
     typer.echo(json.dumps(document, indent=2) if as_json else text)
+    if not runs:
+        typer.echo(
+            f"no trader runs on {state_dir} ({trader.value}): nobody reads this now; right --state-dir? "
+            "`swt emergency-close` closes at the broker",
+            err=True,
+        )
+    return runs
 
 
 @app.command()
@@ -70,7 +88,7 @@ def start(state_dir: StateDir = _ROOT, as_json: Json = False) -> None:
     directory = _live(state_dir)
     directory.raise_flag(START_FLAG, "swt live start\n")
     text = f"{directory.file(START_FLAG)} is set: trading is allowed"
-    _tell(text, directory, START_FLAG, as_json)
+    _tell(text, state_dir, START_FLAG, as_json)
 
 
 @app.command()
@@ -84,7 +102,7 @@ def stop(state_dir: StateDir = _ROOT, as_json: Json = False) -> None:
     directory = _live(state_dir)
     directory.lower_flag(START_FLAG)
     text = f"{directory.file(START_FLAG)} is removed: no more entries"
-    _tell(text, directory, START_FLAG, as_json)
+    _tell(text, state_dir, START_FLAG, as_json)
 
 
 @app.command("emergency-stop")
@@ -95,7 +113,7 @@ def emergency_stop(
 ) -> None:
     """Close the position at once and halt: create EMERGENCY_STOP for the running trader.
 
-    Without a running trader, use `swt emergency-close`.
+    Ends with 1 when no trader runs that could close: then use `swt emergency-close`.
 
     Examples: swt live emergency-stop; swt live emergency-stop --clear
     """
@@ -108,7 +126,8 @@ def emergency_stop(
     else:
         directory.raise_flag(EMERGENCY_FLAG, "swt live emergency-stop\n")
         text = f"{directory.file(EMERGENCY_FLAG)} is set"
-    _tell(text, directory, EMERGENCY_FLAG, as_json)
+    if not _tell(text, state_dir, EMERGENCY_FLAG, as_json) and not clear:
+        raise typer.Exit(1)
 
 
 @app.command()

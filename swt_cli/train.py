@@ -46,7 +46,9 @@ def train(
             help="Begin a fresh run from a checkpoint's weights, with training.fine_tune_learning_rate.",
         ),
     ] = None,
-    health_port: Annotated[int, typer.Option(help="Port of /health and /metrics on loopback.")] = 8081,
+    health_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of /health and /metrics on loopback; 0: any.")
+    ] = 8081,
     stay: Annotated[
         bool, typer.Option("--stay", help="Stay alive at a limit, as a supervised daemon should.")
     ] = False,

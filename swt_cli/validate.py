@@ -214,7 +214,9 @@ def _show(result: Validation) -> None:
 def validator(
     state_dir: StateDir = Path("state"),
     workers: Workers = 1,
-    port: Annotated[int, typer.Option("--port", min=0, help="Port of /health and /metrics; 0: any.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Port of /health and /metrics; 0: any.")
+    ] = 0,
     config_dir: ConfigDir = None,
     profile: Profile = None,
     overrides: Overrides = None,

@@ -64,10 +64,10 @@ def survey(root: Path, schema: int = STATE_SCHEMA) -> list[Item]:
     """Every versioned file below ``root`` and what has to be done with it; nothing is changed.
 
     Raises:
-        StateError: there is no state in ``root``.
+        ConfigError: there is no state in ``root``.
     """
     if not any((root / name).is_dir() for name in DIRECTORIES):
-        raise StateError(f"{root} holds no state of an installation", remedy="name the root, as ./state")
+        raise ConfigError(f"{root} holds no state of an installation", remedy="name the root, as ./state")
     items = [_item(root, path, version, schema) for path, version in _versions(root)]
     journal = root / "live_state" / JOURNAL_FILE
     if journal.exists():

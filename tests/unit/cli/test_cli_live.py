@@ -11,9 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from swt_cli.main import app
+from swt_core.clock import SystemClock
 from swt_core.errors import ConfigError, DataError
 from swt_core.instruments import instrument
 from swt_core.records import TradeResult
+from swt_core.state import StateDirectory
 from swt_data.bars import bars_from_mids
 from swt_live.journal import Journal
 from swt_live.practice.server import PracticeServer
@@ -41,6 +43,24 @@ def test_emergency_stop_sets_its_flag_and_takes_it_back(tmp_path: Path) -> None:
     assert (tmp_path / "live_state" / "EMERGENCY_STOP").exists()
     live("emergency-stop", "--clear", state=tmp_path)
     assert not (tmp_path / "live_state" / "EMERGENCY_STOP").exists()
+
+
+def test_a_flag_that_no_trader_reads_is_said(tmp_path: Path) -> None:
+    """A misspelt --state-dir must not look like a stop."""
+    code, text = live("emergency-stop", "--json", state=tmp_path)
+    assert code == 1
+    assert "no trader runs" in text
+    assert '"trader": "not yet"' in text
+    code, text = live("stop", state=tmp_path)
+    assert code == 0
+    assert "no trader runs" in text
+    StateDirectory(tmp_path / "live_state").beat(SystemClock(), "active")
+    code, text = live("emergency-stop", "--json", state=tmp_path)
+    flag = str(tmp_path / "live_state" / "EMERGENCY_STOP")
+    assert (code, json.loads(text)) == (0, {"flag": flag, "set": True, "trader": "running"})
+    StateDirectory(tmp_path / "live_state").beat(SystemClock(), "stopped: SIGTERM")
+    assert live("emergency-stop", state=tmp_path)[0] == 1
+    assert live("emergency-stop", "--clear", state=tmp_path)[0] == 0
 
 
 def test_status_is_not_there_yet_and_then_is(tmp_path: Path) -> None:

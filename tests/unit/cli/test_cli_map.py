@@ -145,6 +145,18 @@ BAD = (
     ("dashboard --host ::zz", "--host"),
     ("watchdog --daemon nobody", "nobody"),
     ("migrate config nowhere", "nowhere"),
+    ("migrate state nowhere", "nowhere"),
+    ("migrate checkpoint nowhere.pth", "nowhere.pth"),
+    ("validator --port 99999", "--port"),
+    ("train --health-port 99999", "--health-port"),
+    ("data index nowhere.parquet", "nowhere.parquet"),
+    ("data build nowhere.parquet", "nowhere.parquet"),
+    ("data update", "data/GBP_JPY"),
+    ("features build nowhere.parquet", "nowhere.parquet"),
+    ("features verify nowhere.parquet", "nowhere.parquet"),
+    ("demo --profile nowhere", "nowhere"),
+    ("bench page --record nowhere.json", "nowhere.json"),
+    ("container nobody", "nobody"),
     ("nonsense", "nonsense"),
 )
 

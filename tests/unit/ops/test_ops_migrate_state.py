@@ -201,7 +201,7 @@ def test_nothing_is_written_over(root: Path, tmp_path: Path) -> None:
 
 
 def test_broken_files_and_empty_places_are_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no state"):
+    with pytest.raises(ConfigError, match="no state"):
         survey(tmp_path / "nowhere")
     (root / "training_state" / "resume.json").write_text("{")
     with pytest.raises(StateError, match=r"resume\.json is not JSON"):
