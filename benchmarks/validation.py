@@ -91,10 +91,12 @@ class _Stages:
 
     @staticmethod
     def _now() -> tuple[float, float]:
-        """Wall seconds, and CPU seconds of this process and its living children."""
+        """Wall seconds, and CPU seconds of this process and its children, those that have ended included."""
         here = psutil.Process()
-        times = [each.cpu_times() for each in (here, *here.children(recursive=True))]
-        return time.perf_counter(), sum(each.user + each.system for each in times)
+        own = here.cpu_times()
+        times = [own, *(each.cpu_times() for each in here.children(recursive=True))]
+        living_s = sum(each.user + each.system for each in times)
+        return time.perf_counter(), living_s + own.children_user + own.children_system
 
     def enter(self, sentence: str) -> None:
         """The stage before this one is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -171,7 +172,7 @@ def validate_checkpoint(
         return Validation(known, directory, fresh=False)
     setting, steps = Setting(bars, config), plan(level, config.validation)
     actor = player or CheckpointPlayer(checkpoint, pool or SerialPool())
-    with Press(1 if pool is None else None) as press:
+    with closing(Press(1 if pool is None else None)) as press:
         parts, trial, pages_of = _evaluate(
             checkpoint,
             source,

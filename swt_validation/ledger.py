@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from swt_core.state import StateRecord, append_jsonl, read_jsonl
 from swt_validation.sharpe_inference import effective_trials
@@ -20,20 +19,31 @@ LEDGER_FILE: Final = "ledger.jsonl"
 
 
 class Trial(StateRecord):
-    """One validated checkpoint at one level."""
+    """One validated checkpoint at one level.
 
-    checkpoint_sha256: str = Field(description="hash of the checkpoint's bytes")
-    checkpoint_name: str = Field(description="its file name")
-    level: str = Field(description="QUICK, STANDARD, FULL, COMPREHENSIVE, COMPARE or RETRAIN")
-    bars_sha256: str = Field(description="hash of the evaluated bars")
-    test_start_s: int = Field(description="start of the test range, UTC epoch seconds")
-    test_end_s: int = Field(description="end of the test range, UTC epoch seconds")
-    decision: str = Field(description="the verdict")
-    score: float = Field(description="composite score")
-    daily_sharpe: float | None = Field(description="Sharpe ratio of daily returns, per day")
-    weeks: tuple[int, ...] = Field(description="numbers of the evaluated FX weeks")
-    weekly_returns: tuple[float, ...] = Field(description="unlevered return of each week")
-    created_s: float = Field(description="when, UTC epoch seconds")
+    Attributes:
+        checkpoint_sha256, checkpoint_name: hash of the checkpoint's bytes, and its file's name.
+        level: QUICK, STANDARD, FULL, COMPREHENSIVE, COMPARE or RETRAIN.
+        bars_sha256: hash of the evaluated bars.
+        test_start_s, test_end_s: the test range, UTC epoch seconds.
+        decision, score: the verdict and its composite score.
+        daily_sharpe: Sharpe ratio of daily returns, per day.
+        weeks, weekly_returns: numbers of the evaluated FX weeks and the unlevered return of each.
+        created_s: when, UTC epoch seconds.
+    """
+
+    checkpoint_sha256: str
+    checkpoint_name: str
+    level: str
+    bars_sha256: str
+    test_start_s: int
+    test_end_s: int
+    decision: str
+    score: float
+    daily_sharpe: float | None
+    weeks: tuple[int, ...]
+    weekly_returns: tuple[float, ...]
+    created_s: float
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from swt_core.cores import available_cores
 from swt_core.local_pool import LocalPool
@@ -66,14 +64,6 @@ class Press:
         if self._paper is not None:
             self._paper.close()
         self._thread.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _print(paper: LocalPool, task: tuple[Path, PageData]) -> bool:

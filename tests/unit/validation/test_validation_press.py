@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read(directory: Path) -> tuple[bytes, str]:
 
 
 def test_two_processes_draw_what_one_draws(data: PageData, paper: bytes, tmp_path: Path) -> None:
-    with Press(2) as press:
+    with closing(Press(2)) as press:
         press.warm()
         press.draw(tmp_path, data)
     assert read(tmp_path) == (paper, html_report(data))
@@ -55,7 +56,7 @@ def test_one_core_draws_everything_in_this_process(
     data: PageData, paper: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LocalPool", NoPool)
-    with Press(1) as press:
+    with closing(Press(1)) as press:
         press.warm()
         press.draw(tmp_path, data)
     assert read(tmp_path)[0] == paper
@@ -78,7 +79,7 @@ def test_pages_are_drawn_here_when_the_other_process_died(
     data: PageData, paper: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LocalPool", DeadPool)
-    with Press(2) as press:
+    with closing(Press(2)) as press:
         press.draw(tmp_path, data)
     assert read(tmp_path)[0] == paper
 
@@ -88,7 +89,7 @@ def test_what_cannot_be_written_is_said_as_it_is(
 ) -> None:
     monkeypatch.setattr(module, "LocalPool", DeadPool)
     (tmp_path / PDF_FILE).mkdir()  # a directory stands where the file belongs
-    with Press(2) as press, pytest.raises(StateError, match=PDF_FILE):
+    with closing(Press(2)) as press, pytest.raises(StateError, match=PDF_FILE):
         press.draw(tmp_path, data)
 
 
