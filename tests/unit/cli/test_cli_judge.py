@@ -90,8 +90,6 @@ def test_a_checkpoint_is_judged_once_and_its_verdict_is_shown_again(root: Path) 
     for part in ("REJECT", "judged before", "p-value, deflated Sharpe", "report.html"):
         assert part in again.stdout, part
     assert len(read_ledger(root / "validation_state")) == 1
-    swt(root, "validate", "newest", "--level", "QUICK", "--again", "--json")
-    assert len(read_ledger(root / "validation_state")) == 2
 
 
 def test_two_checkpoints_are_compared_and_both_count_as_tried(root: Path, tmp_path: Path) -> None:
