@@ -44,9 +44,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a process that beats once as the trainer of ``tmp_path`` and then hangs."""
     begun: list[subprocess.Popen[bytes]] = []
 
-    def run(manner: str = "obedient", status: str = "training") -> subprocess.Popen[bytes]:
+    def run(
+        manner: str = "obedient", status: str = "training", directory: str = "training_state"
+    ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(DAEMON), str(tmp_path / "training_state"), manner, status],
+            [sys.executable, "-c", textwrap.dedent(DAEMON), str(tmp_path / directory), manner, status],
             stdout=subprocess.PIPE,
         )
         begun.append(process)
@@ -69,6 +71,16 @@ def later(seconds: float) -> ManualClock:
 def dog(root: Path, clock: ManualClock, **policy: float) -> Watchdog:
     usual = {"confirm_s": 0.0, "grace_s": 20.0} | policy
     return Watchdog(Workspace(root), WatchPolicy(**usual), clock, ("trainer",))
+
+
+@pytest.mark.parametrize(("name", "directory"), [("practice", "practice_state"), ("data", "data")])
+def test_the_services_of_a_container_are_ended_too(
+    tmp_path: Path, start: Start, name: str, directory: str
+) -> None:
+    process = start("obedient", "serving", directory)
+    policy = WatchPolicy(confirm_s=0.0, grace_s=20.0)
+    (report,) = Watchdog(Workspace(tmp_path), policy, later(200), (name,)).look()
+    assert (report.finding, report.pid) == (Finding.STOPPED, process.pid)
 
 
 def test_a_full_disk_is_no_hang(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
