@@ -5,6 +5,7 @@ Those that lie elsewhere have their test there; `docs/training.md` lists all of 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -176,6 +177,22 @@ def test_only_the_clock_reads_the_clock() -> None:
     told = re.compile(r"\btime\.time\(\)|datetime\.now\(|datetime\.utcnow\(|datetime\.today\(|date\.today\(")
     found = {path.relative_to(ROOT).as_posix() for path in PACKAGES if told.search(path.read_text())}
     assert found <= {"swt_core/clock.py"}
+
+
+def test_nothing_is_defined_twice() -> None:
+    """Their position was two classes of one name: the later one, without peak and drawdown, won."""
+    for path in PACKAGES:
+        for scope in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(scope, (ast.Module, ast.ClassDef)):
+                continue
+            names = [
+                node.name
+                for node in scope.body
+                if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+                # A property's setter and an overload share its name.
+                and not any("setter" in ast.dump(d) or "overload" in ast.dump(d) for d in node.decorator_list)
+            ]
+            assert len(names) == len(set(names)), f"{path}: {sorted(names)}"
 
 
 def test_every_trap_on_the_page_has_a_test_that_exists() -> None:
