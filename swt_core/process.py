@@ -25,6 +25,7 @@ from swt_core.emergency import DUMP_FILE, write_emergency_dump
 from swt_core.errors import LimitReached, StateError
 from swt_core.limits import ProcessCounters, lasting_limit, limits_used, resource_limit
 from swt_core.logs import get_logger
+from swt_core.process_counters import COUNTERS_FILE, CounterFile
 from swt_core.resources import ProcessTreeProbe, ResourceProbe
 from swt_core.signals import SignalWatch
 from swt_core.state import StateDirectory
@@ -38,7 +39,6 @@ __all__ = [
     "ProcessCounters",
 ]
 
-COUNTERS_FILE: Final = "process.json"
 STOP_TIMEOUT_EXIT_CODE: Final = 75
 # A restart clears what leaked; one that meets memory or CPU again and again would never end.
 RESOURCE_STOPS: Final = 3
@@ -80,8 +80,7 @@ class ManagedProcess:
         self._clock = clock
         self._probe = probe or ProcessTreeProbe(clock)
         self._exit_now = exit_now
-        self._counters = ProcessCounters(schema_version=1)
-        self._running_since_s: float | None = None
+        self._file = CounterFile(name, state, clock)
         self._last_beat_s = self._last_check_s = clock.monotonic_s()
         self._status = "starting"
         self._extra: dict[str, float] = {}
@@ -92,7 +91,6 @@ class ManagedProcess:
         self._asked_to_stop = threading.Event()
         self._finished = threading.Event()
         self._signals: SignalWatch | None = None
-        self._disk_well = True
 
     def __init_subclass__(cls, **_: Any) -> None:
         raise TypeError("ManagedProcess has no subclasses: its limits hold for everybody")
@@ -100,10 +98,7 @@ class ManagedProcess:
     @property
     def counters(self) -> ProcessCounters:
         """What the run has used up, this start included."""
-        if self._running_since_s is None:
-            return self._counters
-        running_h = (self._clock.monotonic_s() - self._running_since_s) / 3600
-        return self._counters.model_copy(update={"hours": self._counters.hours + running_h})
+        return self._file.current
 
     @property
     def limit_reached(self) -> str | None:
@@ -127,12 +122,12 @@ class ManagedProcess:
     @property
     def remaining_episodes(self) -> int:
         """Episodes that may still be played."""
-        return max(0, self._limits.maximum_episodes - self._counters.episodes)
+        return max(0, self._limits.maximum_episodes - self.counters.episodes)
 
     @property
     def remaining_checkpoints(self) -> int:
         """Checkpoints that may still be written."""
-        return max(0, self._limits.maximum_checkpoints - self._counters.checkpoints)
+        return max(0, self._limits.maximum_checkpoints - self.counters.checkpoints)
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -150,10 +145,9 @@ class ManagedProcess:
 
     def at_least(self, *, episodes: int) -> None:
         """Take over what the run's own state knows: a lost counter file gives nobody a fresh budget."""
-        if episodes > self._counters.episodes:
-            _log.warning("counters were behind the run", counted=self._counters.episodes, run=episodes)
-            self._counters = self._counters.model_copy(update={"episodes": episodes})
-            self._save()
+        if episodes > self.counters.episodes:
+            _log.warning("counters were behind the run", counted=self.counters.episodes, run=episodes)
+            self._file.change(episodes=episodes)
             self._check_limits()
 
     def should_run(self) -> bool:
@@ -169,19 +163,15 @@ class ManagedProcess:
         Raises:
             LimitReached: a limit had been reached already; nothing is counted, nothing may be done.
         """
-        counters, limits = self._counters, self._limits
+        counters, limits = self.counters, self._limits
         if (episodes and counters.episodes >= limits.maximum_episodes) or (
             checkpoints and counters.checkpoints >= limits.maximum_checkpoints
         ):
             self._check_limits()
             raise LimitReached(f"{self.name}: {self._limit}", remedy="raise the limit in process_limits.yaml")
-        self._counters = counters.model_copy(
-            update={
-                "episodes": counters.episodes + episodes,
-                "checkpoints": counters.checkpoints + checkpoints,
-            }
+        self._file.change(
+            episodes=counters.episodes + episodes, checkpoints=counters.checkpoints + checkpoints
         )
-        self._save()
         self._check_limits()
 
     def beat(self, status: str, counters: Mapping[str, float] | None = None) -> None:
@@ -205,7 +195,7 @@ class ManagedProcess:
     @property
     def disk_well(self) -> bool:
         """Whether the counters could be written last time."""
-        return self._disk_well
+        return self._file.well
 
     def request_stop(self, reason: str) -> None:
         """Ask the loop to end; the first reason is the one that counts."""
@@ -221,8 +211,7 @@ class ManagedProcess:
 
         A process that ended here would be restarted past its limit by whatever supervises it.
         """
-        self._counters, self._running_since_s = self.counters, None
-        self._save()
+        self._file.end()
         while not self._asked_to_stop.is_set():
             self.beat(f"idle: {self._limit or 'nothing to do'}", self._extra)
             self._asked_to_stop.wait(self._limits.heartbeat_seconds)
@@ -240,11 +229,7 @@ class ManagedProcess:
             )
 
     def __enter__(self) -> Self:
-        # A directory that cannot be written at the start is an error; later it is only said.
-        saved = self._state.read(COUNTERS_FILE, ProcessCounters) or self._counters
-        self._counters = saved.model_copy(update={"starts": saved.starts + 1})
-        self._running_since_s = self._clock.monotonic_s()
-        self._state.write(COUNTERS_FILE, self.counters)
+        self._file.begin()
         if threading.current_thread() is threading.main_thread():
             self._signals = SignalWatch(self._signalled)
         self._check_limits()
@@ -262,8 +247,7 @@ class ManagedProcess:
             self._dump(f"{self.name} failed: {type(error).__name__}", error)
         else:
             self._status = f"stopped: {self._stop_reason or 'done'}"
-        self._counters, self._running_since_s = self.counters, None
-        self._save()
+        self._file.end()
         self._write_heartbeat()
 
     def _stop(self, reason: str) -> None:
@@ -303,7 +287,7 @@ class ManagedProcess:
         ):
             self._last_check_s = self._clock.monotonic_s()
             reached = self._check_resources()
-            self._limit_lasts = reached is not None and self._counters.resource_stops >= RESOURCE_STOPS
+            self._limit_lasts = reached is not None and self.counters.resource_stops >= RESOURCE_STOPS
         if reached is not None:
             self._limit = reached
             _log.warning("limit reached", process=self.name, limit=reached)
@@ -311,22 +295,10 @@ class ManagedProcess:
 
     def _check_resources(self) -> str | None:
         reached = resource_limit(self._probe(), self._limits)
-        stops = 0 if reached is None else self._counters.resource_stops + 1
-        self._counters = self._counters.model_copy(update={"resource_stops": stops})
-        self._save()
+        self._file.change(resource_stops=0 if reached is None else self.counters.resource_stops + 1)
         if reached is not None:
             self._dump(f"{self.name}: {reached}")
         return reached
-
-    def _save(self) -> None:
-        try:
-            self._state.write(COUNTERS_FILE, self.counters)
-        except StateError as error:
-            if self._disk_well:
-                _log.error("counters not written", process=self.name, error=str(error))
-            self._disk_well = False
-        else:
-            self._disk_well = True
 
     def _write_heartbeat(self) -> None:
         self._last_beat_s = self._clock.monotonic_s()
