@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -94,10 +96,7 @@ def price_chart(axes: Axes, data: PageData, shown: Shown) -> None:
     mid = bars.close_hp[rows] / 2 / scale
     axes.plot(bars.time_s[rows].astype("datetime64[s]"), mid, color=PRICE, lw=0.8)
     start, end = bars.time_s[shown.first], bars.time_s[shown.last]
-    inside = mine.select((mine.exit_time_s >= start) & (mine.entry_time_s <= end))
-    won = inside.pnl_pips > 0
-    _trade_marks(axes, inside.select(won), GREEN, scale)
-    _trade_marks(axes, inside.select(~won), RED, scale)
+    _trade_marks(axes, mine.select((mine.exit_time_s >= start) & (mine.entry_time_s <= end)), scale)
     low, high = float(mid.min()), float(mid.max())
     room = max(0.08 * (high - low), 0.5 * bars.instrument.pip_size)
     axes.set_ylim(low - room, high + room)
@@ -107,17 +106,34 @@ def price_chart(axes: Axes, data: PageData, shown: Shown) -> None:
     axes.margins(x=0)
 
 
-def _trade_marks(axes: Axes, trades: TradeColumns, colour: str, scale: int) -> None:
-    """Entry, exit and the line between them: a line and a set of marks for all, since each costs time."""
-    gap = np.full(len(trades), np.datetime64("NaT", "s"))
-    opened, closed = trades.entry_time_s.astype("datetime64[s]"), trades.exit_time_s.astype("datetime64[s]")
+def _trade_marks(axes: Axes, trades: TradeColumns, scale: int) -> None:
+    """Entries, exits and lines between them, in order of time; all at once, since each artist takes time."""
+    colours = np.where(trades.pnl_pips > 0, GREEN, RED)
+    opened, closed = (
+        mdates.date2num(times.astype("datetime64[s]"))  # type: ignore[no-untyped-call]
+        for times in (trades.entry_time_s, trades.exit_time_s)
+    )
     bought, sold = trades.entry_points / scale, trades.exit_points / scale
-    times, prices = np.column_stack((opened, closed, gap)), np.column_stack((bought, sold, sold))
-    axes.plot(times.ravel(), prices.ravel(), color=colour, lw=1.3)
-    for side, marker in ((1, "^"), (-1, "v")):
-        mine = trades.side == side
-        axes.plot(opened[mine], bought[mine], marker=marker, color=colour, ms=6, ls="none")
-    axes.plot(closed, sold, marker="o", color=colour, ms=3.5, ls="none")
+    ends = np.stack((np.column_stack((opened, bought)), np.column_stack((closed, sold))), axis=1)
+    lines = LineCollection(
+        list(ends), colors=colours.tolist(), linewidths=1.3, capstyle="projecting", zorder=2
+    )
+    axes.add_collection(lines, autolim=False)
+    every = np.ones(len(trades), np.bool_)
+    for at, price, which, marker, points in (
+        (closed, sold, every, "o", 3.5),
+        (opened, bought, trades.side > 0, "^", 6.0),
+        (opened, bought, trades.side < 0, "v", 6.0),
+    ):
+        axes.scatter(
+            at[which],
+            price[which],
+            marker=marker,
+            c=colours[which].tolist(),
+            s=points**2,
+            lw=1.0,
+            zorder=2,
+        )
 
 
 def _thinned(close: NDArray[np.int64], first: int, last: int) -> NDArray[np.int64]:
