@@ -28,7 +28,7 @@ class ResourceProbe(Protocol):
 
 
 class ProcessTreeProbe:
-    """Resources of this process and all its children, by psutil."""
+    """Resources of this process and all its children, by psutil; memory that they share counts once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -49,8 +49,17 @@ class ProcessTreeProbe:
         memory, cpu_s = 0, 0.0
         for process in [self._process, *self._process.children(recursive=True)]:
             try:
-                memory += process.memory_info().rss
+                memory += _memory_bytes(process)
                 cpu_s += sum(process.cpu_times()[:2])
             except psutil.NoSuchProcess:
                 continue
         return memory, cpu_s
+
+
+def _memory_bytes(process: psutil.Process) -> int:
+    """Its share of resident memory (PSS), so that bars mapped by every actor are not counted by each."""
+    try:
+        found: int = process.memory_full_info().pss
+    except (AttributeError, psutil.AccessDenied):  # not on this system, or not of this process
+        found = process.memory_info().rss
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -11,8 +11,9 @@ from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
 from swt_core.local_pool import LocalPool
+from swt_core.logs import get_logger
 from swt_core.metrics import Health, HealthServer, metrics_registry, register_state, while_it_beats
-from swt_core.pool import open_pool
+from swt_core.pool import default_workers, open_pool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from swt_training.figures import Progress
     from swt_training.fine_tune import Parent
     from swt_training.trainer import Trainer
+
+_log = get_logger(__name__)
+
+# With room to spare: with the default profile an actor takes 0.36, learner and selector together 1.2.
+ACTOR_GB: Final = 0.5
+TRAINER_GB: Final = 2.0
 
 
 def run_trainer(
@@ -87,7 +94,7 @@ def _trainer(
 ) -> Trainer:
     # Actors start while this process imports torch; selection waits for its first checkpoint, and is always
     # played here: a cluster without room for it would otherwise end the run.
-    actors = open_pool(config.pool, config.training.actors, clock=clock)
+    actors = open_pool(config.pool, actors_that_fit(config), clock=clock)
     selector = LocalPool(1, clock=clock, at_once=False)
     try:
         from swt_training.trainer import Trainer
@@ -108,6 +115,34 @@ def _trainer(
         actors.close()
         selector.close()
         raise
+
+
+def actors_that_fit(config: SWTConfig, workers: int | None = None) -> int:
+    """How many actors to start: as configured, else for 85 % of the cores as many as memory allows.
+
+    Without that a machine of many cores would meet its own memory limit again and again.
+
+    Args:
+        workers: what the cores allow; None: this machine's.
+
+    Returns:
+        0 leaves it to a cluster, whose machines have memory of their own.
+    """
+    wanted = config.training.actors
+    if config.pool.kind == "ray":
+        return wanted
+    limit_gb = config.process_limits.maximum_memory_gb
+    cores = workers or default_workers()
+    room = max(1, int((limit_gb - TRAINER_GB) / ACTOR_GB))
+    if (wanted or cores) > room:
+        _log.warning(
+            "memory is the limit of actors",
+            maximum_memory_gb=limit_gb,
+            fit=room,
+            wanted=wanted or cores,
+            remedy=f"set process_limits.maximum_memory_gb to {TRAINER_GB + ACTOR_GB * (wanted or cores):g}",
+        )
+    return wanted or min(cores, room)
 
 
 def _health(process: ManagedProcess) -> Health:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
@@ -377,3 +378,26 @@ def test_the_probe_sees_this_process_and_its_children() -> None:
         child.communicate(b"\n")
     assert with_child.memory_gb > alone.memory_gb + 0.15
     assert with_child.cpu_percent >= 0.0
+
+
+def test_memory_that_processes_share_counts_once(tmp_path: Path) -> None:
+    shared = tmp_path / "bars"
+    shared.write_bytes(bytes(100_000_000))
+    probe = ProcessTreeProbe(ManualClock())
+    with shared.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped.find(b"x") == -1  # every page was looked at
+        alone = probe().memory_gb
+        text = "import mmap, sys; f = open(sys.argv[1], 'rb')\n"
+        text += (
+            "m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ); m.find(b'x'); print(flush=True); input()"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", text, str(shared)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            together = probe().memory_gb
+        finally:
+            child.communicate(b"\n")
+    assert together - alone < 0.05  # the interpreter, not another hundred megabytes

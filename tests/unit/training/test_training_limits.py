@@ -13,11 +13,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import ManualClock
-from swt_core.config import ProcessLimitsConfig, SWTConfig
+from swt_core.config import PoolConfig, ProcessLimitsConfig, SWTConfig, TrainingConfig
 from swt_core.pool import SerialPool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
+from swt_training.daemon import ACTOR_GB, TRAINER_GB, actors_that_fit
 from swt_training.gauges import register_gauges
 from swt_training.trainer import Trainer
 from swt_training.waiting import RoundAbandoned, wait_for
@@ -195,3 +196,20 @@ def test_a_rounds_figures_reach_prometheus_and_the_metrics_file(small: SWTConfig
     recorded = {name for record in line.splitlines() for name in json.loads(record) if "/" in name}
     assert recorded <= set(figures)
     assert list((tmp_path / "training_state" / "tensorboard").glob("events.out.*"))
+
+
+@pytest.mark.parametrize(
+    ("cores", "limit_gb", "actors"), [(1, 6.0, 1), (6, 6.0, 6), (54, 6.0, 8), (54, 32.0, 54), (13, 1.0, 1)]
+)
+def test_by_default_no_more_actors_start_than_the_memory_limit_has_room_for(
+    cores: int, limit_gb: float, actors: int
+) -> None:
+    """Sixteen cores would otherwise meet the default limit with their first look at it, and again."""
+    limits = ProcessLimitsConfig(maximum_memory_gb=limit_gb)
+    config = SWTConfig(process_limits=limits)
+    assert actors_that_fit(config, cores) == actors
+    assert actors * ACTOR_GB + TRAINER_GB <= limit_gb or actors == 1
+    written_down = config.model_copy(update={"training": TrainingConfig(actors=20)})
+    assert actors_that_fit(written_down, cores) == 20
+    cluster = config.model_copy(update={"pool": PoolConfig(kind="ray")})
+    assert actors_that_fit(cluster, cores) == 0
