@@ -64,7 +64,7 @@ _log = get_logger(__name__)
 Int64 = NDArray[np.int64]
 
 # What a random stream is for; part of its seed.
-_BATCH, _ACTOR, _ROWS, _REPLAY, _INITIAL, _REANALYSIS, _FRESH = 11, 12, 13, 14, 15, 16, 17
+_BATCH, _ACTOR, _ROWS, _REPLAY, _INITIAL, _REANALYSIS, _FRESH, _DROPOUT = 11, 12, 13, 14, 15, 16, 17, 18
 STATE_EVERY_S = 30.0
 
 
@@ -289,6 +289,8 @@ class Trainer:
 
     def _learn(self, step: int) -> LossParts:
         self.process.keep_alive()
+        # Dropout draws from torch's own generator, which no saved state holds.
+        torch.manual_seed(int(self._rng(_DROPOUT, step).integers(2**63)))
         return self.feed.learn(self.learner, self._rng(_BATCH, step))
 
     def _submit_reanalysis(self) -> Future[list[Reanalysis]] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from swt_core.checkpoints import CheckpointStore
 from swt_core.config import SWTConfig
@@ -48,6 +49,21 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     assert second.counters.round == 2
     second.run()
     assert_same(uninterrupted, second)
+
+
+def test_dropout_is_the_same_after_a_resume(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    """It draws from torch's own generator, which no state holds."""
+    config = small.model_copy(update={"model": small.model.model_copy(update={"dropout": 0.2})})
+    whole = trainer_of(config, tmp_path / "whole", 8)
+    whole.run()
+    trainer_of(config, tmp_path / "parts", 4).run()
+    torch.rand(5)  # whatever else draws from it
+    second = trainer_of(config, tmp_path / "parts", 8)
+    second.run()
+    assert second.counters.round == 4
+    assert_same(whole, second)
 
 
 def test_a_torn_newest_state_falls_back_to_the_one_before(
