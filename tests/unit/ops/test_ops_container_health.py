@@ -66,6 +66,8 @@ def test_a_daemon_without_a_heartbeat_is_judged_by_its_answer(tmp_path: Path) ->
 
 def test_waiting_for_bars_is_well(tmp_path: Path) -> None:
     assert check("trainer", tmp_path, NOW_S, nobody, waits=True).well
+    beat(tmp_path, "training_state", 90_000.0, "training")  # of the run before
+    assert check("trainer", tmp_path, NOW_S, nobody, waits=True).well
 
 
 def test_an_idle_container_is_well_while_it_beats(tmp_path: Path) -> None:
