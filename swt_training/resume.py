@@ -64,9 +64,11 @@ def save_state(state: StateDirectory, counters: RunCounters, arrays: Mapping[str
         schema_version=1, file=name, sha256=hashlib.sha256(data).hexdigest(), counters=counters
     )
     state.write(f"resume_{counters.round:09d}.json", record)
-    for old in _generations(state)[KEPT_GENERATIONS:]:
-        old.with_suffix(".safetensors").unlink(missing_ok=True)
-        old.unlink(missing_ok=True)
+    # One with a later round was broken, and the run fell back behind it: it would take a sound one's place.
+    stems = [path.stem for path in _generations(state) if path.stem <= Path(name).stem]
+    for left in Path(state.path).glob("resume_*"):
+        if left.stem not in stems[:KEPT_GENERATIONS]:  # what a power cut left half-written goes too
+            left.unlink(missing_ok=True)
 
 
 def load_state(state: StateDirectory) -> tuple[RunCounters, Arrays] | None:

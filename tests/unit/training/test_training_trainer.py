@@ -83,6 +83,32 @@ def test_a_torn_newest_state_falls_back_to_the_one_before(
     assert_same(uninterrupted, third)
 
 
+def test_behind_a_broken_state_two_sound_ones_are_kept_again(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    run = trainer_of(small, tmp_path, 100)
+    for _ in range(5):
+        run._round()
+        if run.counters.round in (1, 5):
+            run._save_state()
+    state = tmp_path / "training_state"
+    newest = state / "resume_000000005.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    (state / "resume_000000004.safetensors").write_bytes(b"the power went before its record was written")
+    after = trainer_of(small, tmp_path, 100)
+    for _ in range(2):
+        after._round()
+        after._save_state()
+    assert sorted(path.name for path in state.glob("resume_*")) == [
+        "resume_000000002.json",
+        "resume_000000002.safetensors",
+        "resume_000000003.json",
+        "resume_000000003.safetensors",
+    ]
+    (state / "resume_000000003.safetensors").unlink()
+    assert trainer_of(small, tmp_path, 100).counters.round == 2
+
+
 def test_a_full_disk_does_not_end_a_run_and_is_said(
     small: SWTConfig,
     trainer_of: TrainerFactory,
