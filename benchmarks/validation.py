@@ -32,6 +32,7 @@ from swt_models.export import export_weights
 from swt_models.observation import ObservationShape
 from swt_validation.checkpoint_validation import MarketSource, validate_checkpoint
 from swt_validation.levels import LEVELS, Level, parse_level
+from swt_validation.players import ready
 from swt_validation.resampling import resample
 
 NAME = "validation"
@@ -58,9 +59,10 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     if "level" in options.settings:
         levels = (parse_level(options.settings["level"]),)
     with tempfile.TemporaryDirectory() as directory:
-        checkpoint = _random_checkpoint(Path(directory) / "checkpoints", source, config, options.seed)
-        pool = LocalPool(workers) if workers > 1 else SerialPool()
+        # As a daemon has them: started, with their libraries loaded. They have played nothing yet.
+        pool = LocalPool(workers, initializer=ready) if workers > 1 else SerialPool()
         try:
+            checkpoint = _random_checkpoint(Path(directory) / "checkpoints", source, config, options.seed)
             for level in levels:
                 stages = _Stages(level.lower())
                 found = validate_checkpoint(

@@ -104,6 +104,7 @@ def validate(
             level=depth,
             state=state,
             clock=SystemClock(),
+            pool=pool,
             player=CheckpointPlayer(ref, pool, on_share=work.to),
             progress=lambda stage: work.stage(f"{depth}: {stage}"),
             again=again,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from swt_core.pool import SerialPool, WorkerPool
 from swt_core.state import read_json
 from swt_core.verdict import VERDICT_FILE, Verdict, judged_config_hash
 from swt_data.bars import Bars
-from swt_data.quality import check_quality
+from swt_data.quality import QualityReport, check_quality
 from swt_environments.dataset import load_bars
 from swt_validation.analysis import AgentRun, analyse, baseline_row, sharpe_inference, significance
 from swt_validation.assembly import Parts, assemble
@@ -58,6 +59,11 @@ class MarketSource:
     name: str
     synthetic: bool
 
+    @cached_property
+    def quality(self) -> QualityReport:
+        """What is wrong with the bars; looked for once."""
+        return check_quality(self.bars)
+
 
 def load_source(config: SWTConfig) -> MarketSource:
     """The configured bars.
@@ -66,8 +72,9 @@ def load_source(config: SWTConfig) -> MarketSource:
         DataError: they cannot be read, or the quality report refuses them.
     """
     bars, name, synthetic = load_bars(config.data)
-    check_quality(bars).require_accepted()
-    return MarketSource(bars, name, synthetic)
+    source = MarketSource(bars, name, synthetic)
+    source.quality.require_accepted()
+    return source
 
 
 def find_checkpoint(checkpoints: Path, name: str) -> CheckpointRef:
@@ -161,12 +168,12 @@ def validate_checkpoint(
     place = f"{level}_{source.bars.sha256[:12]}" if elsewhere else level
     directory = state / checkpoint.sha256 / place
     deadline = Deadline(clock, config.validation.time_limit_minutes * 60)
-    data, quality = checkpoint.metadata.data, check_quality(source.bars)
+    data = checkpoint.metadata.data
     if elsewhere:
-        held = held_out_elsewhere(source.bars, quality, data, config.data)
+        held = held_out_elsewhere(source.bars, source.quality, data, config.data)
     else:
         require_trained_on(source.bars, data)
-        held = held_out(source.bars, quality, data, config.data)
+        held = held_out(source.bars, source.quality, data, config.data)
     bars = source.bars.rows(slice(held.low_row, held.high_row))
     if not again and (known := _known(directory, config, bars, clock.time_s())) is not None:
         return Validation(known, directory, fresh=False)

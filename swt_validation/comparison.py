@@ -17,7 +17,6 @@ from swt_core.errors import DataError, StateError
 from swt_core.pool import WorkerPool
 from swt_core.state import read_json
 from swt_core.verdict import Verdict, verdict_path
-from swt_data.quality import check_quality
 from swt_validation.analysis import AgentRun, baseline_row
 from swt_validation.checkpoint_validation import MarketSource, trial_of
 from swt_validation.evaluation import EpisodeMode
@@ -170,7 +169,7 @@ def common_episodes(
     Raises:
         DataError: the bars are not both checkpoints' own, or no episode is held out for both.
     """
-    bars, quality = source.bars, check_quality(source.bars)
+    bars, quality = source.bars, source.quality
     held: list[HeldOut] = []
     for ref in checkpoints:
         if not elsewhere:

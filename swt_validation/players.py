@@ -286,6 +286,10 @@ class CheckpointPlayer:
         return _run_of(whole, setting.market(), episodes.select(done))
 
 
+def ready(_: int = 0) -> None:
+    """For a pool's new workers: whoever is asked this has loaded what playing needs."""
+
+
 def _parts(count: int, workers: int, batch: int) -> list[Int64]:
     """Equal interleaved shares of at most ``batch`` episodes, as many for each worker."""
     shares = min(max(count, 1), workers * max(1, -(-count // (batch * workers))))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_fakes import page_data, thrice
+from report_fakes import never, page_data, thrice
 
 from swt_core.errors import StateError
 from swt_core.pool import WorkerError
@@ -22,27 +22,33 @@ from swt_validation.press import Press
 from swt_validation.report import HTML_FILE, PDF_FILE
 
 
-@pytest.fixture(scope="module")
-def data() -> PageData:
-    return page_data(thrice)
+def drawn(data: PageData, directory: Path) -> bytes:
+    """The PDF as this process draws it."""
+    write_pdf(directory / PDF_FILE, data)
+    return (directory / PDF_FILE).read_bytes()
 
 
 @pytest.fixture(scope="module")
-def paper(data: PageData, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("alone") / PDF_FILE
-    write_pdf(path, data)
-    return path.read_bytes()
+def short() -> PageData:
+    """An agent that never traded: few pages."""
+    return page_data(never)
+
+
+@pytest.fixture(scope="module")
+def paper(short: PageData, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return drawn(short, tmp_path_factory.mktemp("alone"))
 
 
 def read(directory: Path) -> tuple[bytes, str]:
     return (directory / PDF_FILE).read_bytes(), (directory / HTML_FILE).read_text()
 
 
-def test_two_processes_draw_what_one_draws(data: PageData, paper: bytes, tmp_path: Path) -> None:
+def test_two_processes_draw_what_one_draws(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = page_data(thrice)
     with closing(Press(2)) as press:
         press.warm()
         press.draw(tmp_path, data)
-    assert read(tmp_path) == (paper, html_report(data))
+    assert read(tmp_path) == (drawn(data, tmp_path_factory.mktemp("alone")), html_report(data))
 
 
 class NoPool:
@@ -53,12 +59,12 @@ class NoPool:
 
 
 def test_one_core_draws_everything_in_this_process(
-    data: PageData, paper: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: PageData, paper: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LocalPool", NoPool)
     with closing(Press(1)) as press:
         press.warm()
-        press.draw(tmp_path, data)
+        press.draw(tmp_path, short)
     assert read(tmp_path)[0] == paper
 
 
@@ -76,21 +82,21 @@ class DeadPool:
 
 
 def test_pages_are_drawn_here_when_the_other_process_died(
-    data: PageData, paper: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: PageData, paper: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LocalPool", DeadPool)
     with closing(Press(2)) as press:
-        press.draw(tmp_path, data)
+        press.draw(tmp_path, short)
     assert read(tmp_path)[0] == paper
 
 
 def test_what_cannot_be_written_is_said_as_it_is(
-    data: PageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: PageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LocalPool", DeadPool)
     (tmp_path / PDF_FILE).mkdir()  # a directory stands where the file belongs
     with closing(Press(2)) as press, pytest.raises(StateError, match=PDF_FILE):
-        press.draw(tmp_path, data)
+        press.draw(tmp_path, short)
 
 
 def test_whoever_validates_without_pages_loads_no_drawing_library() -> None:
