@@ -102,17 +102,19 @@ def drawdown_chart(axes: Axes, data: PageData) -> None:
     axes.hist(values, bins=60, color="#e8b4b0", lw=0)
     axes.set_ylim(top=1.15 * axes.get_ylim()[1])
     axes.axvline(tail, color=RED, lw=1.6)
+    limit = 1.35 * max(float(values.max()), tail)
     axes.text(
         tail,
         axes.get_ylim()[1] * 0.97,
-        f" 95th percentile {share(tail)}",
+        f" 95th percentile {share(tail)} ",
         color=RED,
+        ha="right" if tail > 0.6 * limit else "left",
         va="top",
         weight="bold",
     )
     axes.xaxis.set_major_formatter(percent)
     axes.set_yticks([])
-    axes.set_xlim(0, 1.35 * max(float(values.max()), tail))
+    axes.set_xlim(0, limit)
 
 
 def _nothing(axes: Axes, why: str = _IDLE) -> None:
