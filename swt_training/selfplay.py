@@ -105,7 +105,7 @@ def frozen_engine(
 def frozen_evaluator(weights: Arrays, config: SWTConfig, market_size: int, position_size: int) -> Evaluator:
     """The networks of weights that a trainer exported, as search sees them."""
     shape = ObservationShape.for_profile(config.features.profile, market_size, position_size)
-    return create_evaluator(weights, config.model, shape, "cpu")
+    return create_evaluator(weights, config.model, shape, "cpu", search_of(config).evaluator)
 
 
 def exploration_temperature(training: TrainingConfig, episodes: int) -> float:
