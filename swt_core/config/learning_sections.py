@@ -89,7 +89,9 @@ class TrainingConfig(Section):
         "auto", description="where the learner computes; auto: a CUDA GPU where torch has one, else the CPU"
     )
     bfloat16: bool = Field(True, description="bf16 autocast in the learner")
-    actors: int = Field(0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, at least one")
+    actors: int = Field(
+        0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, as memory allows"
+    )
     episodes_per_actor: int = Field(32, ge=1, le=1024, description="episodes in lock-step per actor")
     temperature_start: float = Field(2.0, gt=0, description="self-play temperature at the start")
     temperature_end: float = Field(0.5, gt=0, description="self-play temperature at the end")
