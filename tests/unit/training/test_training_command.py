@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from swt_cli.main import app
@@ -20,6 +23,17 @@ SETTINGS = {
     "training.action_value_roots": 8, "training.selection_sessions": 10, "training.head_start_steps": 2,
     "training.device": "cpu", "trading.search.simulations": 3, "process_limits.maximum_episodes": 6,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The command sends logs to the runner's standard error, which is gone afterwards."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 def train(root: Path, *words: str, **settings: object) -> tuple[int, str]:

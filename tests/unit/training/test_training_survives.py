@@ -157,8 +157,11 @@ def test_nothing_is_deleted_while_the_validators_queue_cannot_be_read(
     training = small.training.model_copy(update={"keep_last_checkpoints": 1})
     (tmp_path / "validation_state").mkdir()
     (tmp_path / "validation_state" / "queue.json").write_text("torn")
-    trainer_of(small.model_copy(update={"training": training}), tmp_path, 20).run()
-    assert len(CheckpointStore(tmp_path / "checkpoints").list()) == 5
+    trainer = trainer_of(small.model_copy(update={"training": training}), tmp_path, 20)
+    trainer.run()
+    # How many were published depends on how fast the selection beside the run is.
+    published = trainer.process.counters.checkpoints
+    assert len(CheckpointStore(tmp_path / "checkpoints").list()) == published >= 2
 
 
 COMMAND = """
