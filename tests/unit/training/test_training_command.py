@@ -79,6 +79,7 @@ def test_a_run_meets_its_limit_and_another_begins_from_its_best(tmp_path: Path) 
     assert counters is not None
     assert (counters.episodes, counters.starts) == (6, 2)
     assert (tmp_path / "finer" / "training_state" / "last_episode.txt").read_text() == "6\n"
+    assert child is not None
     code, told = train(tmp_path / "finer", "--from", str(child.path))
     assert code == 2
     assert "began from" in told

@@ -276,11 +276,16 @@ def test_a_checkpoint_the_live_trader_has_loaded_is_never_deleted(
 
 @pytest.mark.parametrize(("configured", "tasks"), [(0, 3), (2, 2)])
 def test_a_round_has_a_task_for_each_worker_unless_their_number_is_written_down(
-    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, configured: int, tasks: int
+    small: SWTConfig,
+    trainer_of: TrainerFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configured: int,
+    tasks: int,
 ) -> None:
     training = small.training.model_copy(update={"actors": configured})
     trainer = trainer_of(small.model_copy(update={"training": training}), tmp_path, 100)
-    trainer._actors._pool.workers = 3
+    monkeypatch.setattr(trainer._actors._pool, "workers", 3)
     trainer._round()
     assert trainer.counters.episodes == tasks * small.training.episodes_per_actor
     assert trainer.counters.learner_steps == small.training.steps_per_round
