@@ -180,6 +180,8 @@ def validate_checkpoint(
     setting, steps = Setting(bars, config), plan(level, config.validation)
     actor = player or CheckpointPlayer(checkpoint, pool or SerialPool())
     with closing(Press(1 if pool is None else None)) as press:
+        if pages and pool is not None:
+            press.warm(busy=pool.workers)
         parts, trial, pages_of = _evaluate(
             checkpoint,
             source,
@@ -251,7 +253,7 @@ def _evaluate(
     say(f"playing {len(episodes)} {steps.mode}")
     run = _played(player, setting, episodes, deadline)
     if press is not None:
-        press.warm()  # not before: the agent may have played on every core
+        press.warm()
     market = setting.market()
     say("resampling and testing")
     analysis = analyse(run, market, config, steps)

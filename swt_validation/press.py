@@ -32,13 +32,17 @@ class Press:
     """
 
     def __init__(self, cores: int | None = None) -> None:
-        self._alone = (cores or available_cores()) < 2
+        self._cores = cores or available_cores()
         self._paper: LocalPool | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="press")
 
-    def warm(self) -> None:
-        """Start the process that draws, so that it has loaded its library when there is something to draw."""
-        if not self._alone and self._paper is None:
+    def warm(self, busy: int = 1) -> None:
+        """Start the process that draws, so that it has loaded its library when there is something to draw.
+
+        Args:
+            busy: cores that are kept busy meanwhile; where none is left, nothing happens.
+        """
+        if self._cores > busy and self._paper is None:
             self._paper = LocalPool(1, initializer=load_drawing, attempts=1)
 
     def draw(self, directory: Path, data: PageData) -> None:

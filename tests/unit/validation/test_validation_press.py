@@ -68,6 +68,14 @@ def test_one_core_draws_everything_in_this_process(
     assert read(tmp_path)[0] == paper
 
 
+def test_nothing_is_started_while_every_core_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LocalPool", NoPool)
+    with closing(Press(2)) as press:
+        press.warm(busy=2)
+        with pytest.raises(AssertionError, match="second process"):
+            press.warm(busy=1)
+
+
 class DeadPool:
     """Its worker dies at work."""
 
