@@ -53,5 +53,5 @@ def walk_chart(axes: Axes, walk: WalkForward) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.15 * (high - low))
     # Inside: beside labels of six digits it would leave the page.
-    axes.text(0.01, 0.975, "pips a year", color=MUTED, va="top", transform=axes.transAxes)
+    axes.text(0.01, 0.975, "a year, pips", color=MUTED, va="top", transform=axes.transAxes)
     axes.legend(loc="upper right", ncols=2)
