@@ -4,10 +4,9 @@ Each seed has a market and a training of its own. The trainer runs as under ``sw
 get the same range, observations, reward, wall time and cores. Afterwards all are judged, greedily, on the
 same held-out sessions, and their weights along the way on some of them for the learning curve.
 Settings: ``market`` (regimes), ``minutes`` (5), ``seeds`` (3), ``sessions`` (500), ``curve_sessions`` (150),
-``peers`` (ppo,dqn; or none), ``peers_at_once`` (no; yes: at the same time, each on cores of its own),
-``ablations`` (none; or plain: also the plain algorithm), ``base`` (market that `shuffled-future` shuffles),
-``profile``, ``output`` (directory of the picture), and any ``section.key`` of the configuration. See
-``docs/benchmarks.md``.
+``peers`` (ppo,dqn; or none), ``ablations`` (none; or plain: also the plain algorithm), ``base`` (market that
+`shuffled-future` shuffles), ``profile``, ``output`` (directory of the picture), and any ``section.key`` of
+the configuration. See ``docs/benchmarks.md``.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -49,7 +47,6 @@ SETTINGS: Final = (
     "sessions",
     "curve_sessions",
     "peers",
-    "peers_at_once",
     "ablations",
     "base",
     "profile",
@@ -69,7 +66,6 @@ class _Plan:
     sessions: int
     curve_sessions: int
     peers: tuple[str, ...]
-    peers_at_once: bool
     plain: bool
     base: str
     profile: str | None
@@ -109,7 +105,6 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
         "market": plan.market,
         "minutes": plan.minutes,
         "cores": os.cpu_count() or 1,
-        "cores_of_each_peer": _peer_cores(plan),
         **pooled_figures(figures, 60.0 * plan.minutes),
         **notes,
         "learning_curve_png": str(picture),
@@ -124,9 +119,6 @@ def _plan(options: BenchmarkOptions) -> _Plan:
     names = () if peers == "none" else tuple(peers.split(","))
     if unknown := set(names) - set(learning_peer.PEERS):
         raise ConfigError(f"no peer {min(unknown)!r}", remedy=f"use {', '.join(learning_peer.PEERS)} or none")
-    at_once = settings.get("peers_at_once", "no")
-    if at_once not in ("yes", "no") or (at_once == "yes" and len(names) > len(os.sched_getaffinity(0))):
-        raise ConfigError(f"peers_at_once is {at_once!r}", remedy="use yes, with a core for each peer, or no")
     ablations = settings.get("ablations", "none")
     if ablations not in ("plain", "none"):
         raise ConfigError(f"no ablation {ablations!r}", remedy="use plain or none")
@@ -138,7 +130,6 @@ def _plan(options: BenchmarkOptions) -> _Plan:
         sessions=int(options.number("sessions", 100 if quick else 500)),
         curve_sessions=int(options.number("curve_sessions", 40 if quick else 150)),
         peers=names,
-        peers_at_once=at_once == "yes",
         plain=ablations == "plain",
         base=settings.get("base", "regimes"),
         profile=settings.get("profile"),
@@ -174,7 +165,8 @@ def _seed(plan: _Plan, seed: int, directory: Path) -> tuple[SeedFigures, str | N
     agents, note = {"search": ours, "prior": replace(ours, kind="prior")}, None
     # Our run ends with a whole round, beyond the limit: a peer gets the same time, not less.
     same_time = _updated(config, maximum_minutes=ours.record.elapsed_s / 60.0)
-    for peer, record in _peer_records(plan, same_time, directory).items():
+    for peer in plan.peers:
+        record = _train("benchmarks.learning_peer", same_time, directory / peer, peer)
         agents[peer] = _Agent("perceptron", directory / peer, record)
     if plan.plain:
         record = _train("benchmarks.learning_run", _updated(config, algorithm="plain"), directory / "plain")
@@ -182,24 +174,6 @@ def _seed(plan: _Plan, seed: int, directory: Path) -> tuple[SeedFigures, str | N
         if note is None:
             agents["plain"] = _Agent("search", directory / "plain", record)
     return _judged(plan, seed, config, agents), note
-
-
-def _peer_cores(plan: _Plan) -> int:
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // len(plan.peers)) if plan.peers and plan.peers_at_once else cores
-
-
-def _peer_records(plan: _Plan, config: SWTConfig, directory: Path) -> dict[str, RunRecord]:
-    """Each peer's run: one after another with all cores, or at once with cores of its own."""
-    count, ours = _peer_cores(plan), sorted(os.sched_getaffinity(0))
-
-    def run_peer(number: int) -> RunRecord:
-        peer = plan.peers[number]
-        cores = ours[number * count :][:count] if plan.peers_at_once else None
-        return _train("benchmarks.learning_peer", config, directory / peer, peer, cores=cores)
-
-    with ThreadPoolExecutor(len(plan.peers) if plan.peers_at_once and plan.peers else 1) as threads:
-        return dict(zip(plan.peers, threads.map(run_peer, range(len(plan.peers))), strict=True))
 
 
 def _updated(config: SWTConfig, **training: object) -> SWTConfig:
@@ -258,24 +232,14 @@ def _curve(pool: WorkerPool, config: SWTConfig, agent: _Agent, rows: Int64, goal
     return Curve(np.array(seconds), np.array(pips))
 
 
-def _train(
-    module: str, config: SWTConfig, directory: Path, *arguments: str, cores: Iterable[int] | None = None
-) -> RunRecord:
-    """Run a training in a process of its own, so that none inherits another's threads or memory.
-
-    Args:
-        cores: the only ones it may use; None for all.
-    """
+def _train(module: str, config: SWTConfig, directory: Path, *arguments: str) -> RunRecord:
+    """Run a training in a process of its own, so that none inherits another's threads or memory."""
     directory.mkdir(exist_ok=True)
     file = directory / "config.json"
     file.write_text(config.model_dump_json())
     command = [sys.executable, "-m", module, *arguments, str(file), str(directory)]
-    with (
-        (directory / "log.txt").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as finished,  # noqa: S603
-    ):
-        if cores is not None:
-            os.sched_setaffinity(finished.pid, cores)
+    with (directory / "log.txt").open("w") as log:
+        finished = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)  # noqa: S603
     record = read_json(directory / RUN_FILE, RunRecord)
     if finished.returncode or record is None:
         tail = "\n".join((directory / "log.txt").read_text().splitlines()[-15:])

@@ -1,8 +1,8 @@
 """One peer's run in a process of its own: `python -m benchmarks.learning_peer NAME CONFIG.json DIRECTORY`.
 
 PPO and DQN of stable-baselines3 (extra ``bench``) on the training range, with our observations, dense
-reward, wall time and the cores it is allowed. Rewards are scaled by their running variance, which both
-need; learning rate and exploration follow the share of time that is left.
+reward, wall time and all cores. Rewards are scaled by their running variance, which both need; learning
+rate and exploration follow the share of time that is left.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _fastest_threads(peer: Callable[[], Any], clock: Clock) -> int:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count() or 1
     seconds: dict[int, float] = {}
     for threads in (1, 1, cores):  # the first run also compiles the kernels
         torch.set_num_threads(threads)

@@ -32,7 +32,6 @@ from benchmarks.learning_markets import (
 )
 from benchmarks.learning_picture import save_curves
 from benchmarks.random_network import random_network
-from benchmarks.registry import BenchmarkOptions
 from benchmarks.snapshots import SnapshotWriter, read_snapshots
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError
@@ -258,24 +257,3 @@ def test_a_curve_is_measured_finely_until_the_goal_and_coarsely_beyond(
     assert fine.first_s(4.0) == 4.0
     without_goal = learning._curve(SerialPool(), _config(), agent, rows, None)
     assert without_goal.seconds.tolist() == [0.0, 3.0, 6.0, 9.0, 11.0]
-
-
-def test_peers_at_once_have_cores_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, object] = {}
-
-    def trained(
-        module: str, config: SWTConfig, directory: Path, peer: str, cores: list[int] | None
-    ) -> learning_run.RunRecord:
-        given[peer] = cores
-        return learning_run.RunRecord()
-
-    monkeypatch.setattr(learning, "_train", trained)
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {7, 2, 3, 5})
-    for value, cores in (("yes", [[2, 3], [5, 7]]), ("no", [None, None])):
-        plan = learning._plan(BenchmarkOptions(settings={"peers_at_once": value}))
-        records = learning._peer_records(plan, _config(), tmp_path)
-        assert list(records) == ["ppo", "dqn"]
-        assert [given["ppo"], given["dqn"]] == cores
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
-    with pytest.raises(ConfigError, match="peers_at_once"):
-        learning._plan(BenchmarkOptions(settings={"peers_at_once": "yes"}))
