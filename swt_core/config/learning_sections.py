@@ -59,7 +59,7 @@ class TrainingConfig(Section):
         description="share of the average that each step keeps; its weights play and are published; 0: none",
     )
     head_start_steps: int = Field(
-        32, ge=0, description="learner steps before self-play begins, with nothing to wait for"
+        96, ge=0, description="learner steps before self-play begins, with nothing to wait for"
     )
     head_start_threads: int = Field(2, ge=1, le=64, description="threads of the learner during them")
     sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
