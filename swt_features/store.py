@@ -241,6 +241,7 @@ def _create(partial: Path, info: StoreInfo) -> None:
     layout.set_layout(h5py.h5d.CONTIGUOUS)
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    layout.set_obj_track_times(False)  # the same features are the same file
     with h5py.File(partial, "w") as file:
         space = h5py.h5s.create_simple((info.rows, info.market_size))
         h5py.h5d.create(file.id, DATASET.encode(), h5py.h5t.IEEE_F32LE, space, dcpl=layout)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -16,6 +19,17 @@ from swt_core.numba_cache import configure_numba_cache
 configure_numba_cache()
 # For runs that only ask which branches are reached: `pytest --hypothesis-profile few`.
 settings.register_profile("few", max_examples=5)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command run in this process sends all logs to its own standard error, which is gone afterwards."""
+    root, configuration = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.configure(**configuration)
+
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

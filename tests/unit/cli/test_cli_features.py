@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_store_that_is_complete_is_left_as_it_is(store: Path) -> None:
+def test_a_store_that_is_built_again_is_the_same_file(store: Path) -> None:
     before = store.read_bytes()
     code, text = features("build", "--store", str(store))
     assert code == 0

@@ -53,6 +53,14 @@ def test_any_hdf5_reader_finds_the_values(tmp_path: Path) -> None:
         assert file.attrs["bars_sha256"] == BARS.sha256
 
 
+def test_the_same_features_are_the_same_file_at_any_time(tmp_path: Path) -> None:
+    """A file that notes when it was made would be another one a second later."""
+    path = tmp_path / "features.h5"
+    build_store(path, PROCESSOR, BARS)
+    with h5py.File(path, "r") as file:
+        assert not file[store.DATASET].id.get_create_plist().get_obj_track_times()
+
+
 def test_a_killed_build_goes_on_where_it_stood(tmp_path: Path, small_blocks: None) -> None:
     path = tmp_path / "features.h5"
 
