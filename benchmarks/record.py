@@ -30,6 +30,8 @@ from swt_training.metadata import git_commit
 
 _LIBRARIES: Final = ("numpy", "numba", "torch")
 _GB: Final = 2**30
+# Where something lies on this machine changes no figure and is nobody else's business.
+_PLACES: Final = frozenset({"output"})
 Runner = Callable[[str, bool, int, Mapping[str, str]], tuple[dict[str, Any] | None, str]]
 Progress = Callable[[str], None]
 
@@ -144,7 +146,7 @@ def measure(
             measured_utc=datetime.fromtimestamp(started_s, UTC).strftime("%Y-%m-%d %H:%M"),
             quick=options.quick,
             seed=options.seed,
-            settings=settings,
+            settings={key: value for key, value in settings.items() if key not in _PLACES},
             seconds=round(clock.monotonic_s() - begun_s, 1),
             load_before=round(load, 2),
             commit=git_commit(),

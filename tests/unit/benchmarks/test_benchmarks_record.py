@@ -63,9 +63,10 @@ def test_an_entry_says_when_how_and_on_what_it_was_measured() -> None:
 
 def test_a_setting_of_one_benchmark_reaches_that_one_and_is_on_record() -> None:
     fakes = Fakes()
-    options = BenchmarkOptions(settings={"only": "learning,wst", "learning:minutes": "2"})
-    record = measure(options, run=fakes, clock=fakes.clock)
-    assert fakes.told == {"learning": {"minutes": "2"}, "wst": {}}
+    told = {"only": "learning,wst", "learning:minutes": "2", "learning:output": "here"}
+    record = measure(BenchmarkOptions(settings=told), run=fakes, clock=fakes.clock)
+    assert fakes.told == {"learning": {"minutes": "2", "output": "here"}, "wst": {}}
+    # Where its picture went is told, but not on record.
     assert record.benchmarks["learning"].settings == {"minutes": "2"}
     assert "`minutes=2`" in record_page(record)
 
