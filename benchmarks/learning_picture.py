@@ -29,7 +29,7 @@ def save_curves(stem: Path, market: str, found: Sequence[SeedFigures]) -> Path:
     """Write ``stem.csv`` (seed, agent, seconds, pips) and ``stem.png``; returns the picture's path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     with stem.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -62,8 +62,9 @@ def save_curves(stem: Path, market: str, found: Sequence[SeedFigures]) -> Path:
                 label=one.reference_name if i == 0 else None,
             )
     axes.set_xscale("log")
-    for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        ticks(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("training time, s")
     axes.set_ylabel("pips per held-out session, after costs")
     axes.set_title(f"{market}: {len(found)} seed{'s' if len(found) > 1 else ''}")
