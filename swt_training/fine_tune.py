@@ -124,7 +124,11 @@ def fine_tuning(config: SWTConfig) -> SWTConfig:
     """The configuration whose learning rate is that of fine-tuning; it never rises again at the end."""
     training = config.training
     rate = training.fine_tune_learning_rate
-    rates = {"learning_rate": rate, "final_learning_rate": min(training.final_learning_rate, rate)}
+    rates: dict[str, object] = {
+        "learning_rate": rate,
+        "final_learning_rate": min(training.final_learning_rate, rate),
+        "early_sessions": 0,  # a network that knows something needs no fast beginning
+    }
     return config.model_copy(update={"training": training.model_copy(update=rates)})
 
 

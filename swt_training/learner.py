@@ -22,6 +22,7 @@ from swt_training.averaging import WeightAverage
 from swt_training.batches import SessionBatch
 from swt_training.losses import cross_entropy, sibling_loss
 from swt_training.model_losses import action_value_loss, draw_unroll, unroll_losses
+from swt_training.optimizer import LearnerOptimizer
 from swt_training.path_values import SIDES, occupancy_nb, path_values_nb
 from swt_training.placement import bfloat16_autocast, device_of, placed
 from swt_training.survey import BOOTSTRAP_EVERY_BARS, Survey, draw_bars, survey, values_at
@@ -60,6 +61,22 @@ class LossParts:
         return {key: float(value) for key, value in asdict(self).items()}
 
 
+@dataclass(frozen=True)
+class _Lesson:
+    """What one batch teaches: the survey, and path values of the policy as it was then.
+
+    Attributes:
+        advantage: ``[S, T, 3, 4]`` of the whole path. edge: the same with bootstrapped values.
+        values: ``[S, T+1, 3]`` bootstrapped. occupancy: ``[S, T, 3]``.
+    """
+
+    seen: Survey
+    advantage: Float64
+    edge: Float64
+    values: Float64
+    occupancy: Float64
+
+
 class Learner:
     """Network, optimizer and the losses; deterministic given its inputs."""
 
@@ -69,51 +86,77 @@ class Learner:
         self.network, self.device = network, device_of(network)
         self.training = training
         self.discount = search.discount
-        decayed = [p for p in network.parameters() if p.ndim > 1]
-        plain = [p for p in network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": training.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=training.learning_rate,
-            betas=(0.9, 0.99),
-        )
+        self.optimizer = LearnerOptimizer(network, training)
         network.bias_policy(HOLD, INITIAL_HOLD_LOGIT)
         self.average = WeightAverage(network, training.weight_averaging)
         self.sessions_seen = 0
         self.skipped_steps = 0
 
     def learning_rate(self) -> float:
-        """Linear warm-up over the first steps, then cosine decay over ``decay_sessions``."""
+        """Linear warm-up over the first steps, then cosine decay over ``decay_sessions``.
+
+        Over the ``early_sessions`` it falls from ``early_rate_factor`` times that to once.
+        """
         t = self.training
         progress = min(1.0, self.sessions_seen / t.decay_sessions)
         decayed = t.final_learning_rate + 0.5 * (t.learning_rate - t.final_learning_rate) * (
             1.0 + float(np.cos(np.pi * progress))
         )
-        return decayed * min(
-            1.0,
-            (self.sessions_seen + 1) / (WARM_UP_STEPS * t.sessions_per_step),
-        )
+        warm = min(1.0, (self.sessions_seen + 1) / (WARM_UP_STEPS * t.sessions_per_step))
+        return decayed * warm * (1.0 + (t.early_rate_factor - 1.0) * self._early_share())
+
+    def _early_share(self) -> float:
+        """What is left of the fast beginning, 1 to 0; the plain algorithm has none."""
+        sessions = self.training.early_sessions if self.training.algorithm == "path_value" else 0
+        return max(0.0, 1.0 - self.sessions_seen / sessions) if sessions else 0.0
+
+    def gradient_steps(self) -> int:
+        """How many gradient steps the next batch of sessions gets."""
+        return self.training.early_gradient_steps if self._early_share() > 0.0 else 1
 
     def step(self, batch: SessionBatch, rng: np.random.Generator) -> LossParts:
-        """One optimizer step on a batch of sessions.
+        """Learn from a batch of sessions: one gradient step, in the fast beginning some.
 
-        Sessions chosen for how they ended teach the policy only what search made of them: what happened in
-        them is luckier than the market. A step whose loss or gradient is not finite is dropped and counted.
+        The survey and its path values serve all of them, as the batch of a policy gradient does; each
+        draws its own bars. Sessions chosen for how they ended teach the policy only what search made of
+        them: what happened in them is luckier than the market. A step whose loss or gradient is not finite
+        is dropped and counted, and ends the batch. Returns the figures of the last step.
         """
-        network, training = self.network, self.training
-        sessions, steps = batch.codes.shape
-        honest = sessions - batch.selected_by_outcome
-        seen = survey(network, batch, training.bfloat16)
+        lesson = self._lesson(batch)
+        count = self.gradient_steps()
+        for _ in range(count):
+            parts = self._gradient_step(batch, lesson, count, rng)
+            if parts.skipped:  # what is not finite is the lesson, most likely
+                break
+        self.sessions_seen += len(batch.first_rows)
+        return parts
+
+    def _lesson(self, batch: SessionBatch) -> _Lesson:
+        training = self.training
+        seen = survey(self.network, batch, training.bfloat16)
         table = seen.policy[:, :-1]
         # The policy climbs the whole path's return; values are bootstrapped, or noise would drown them.
         q, v = path_values_nb(batch.rewards, table, seen.bootstrap, self.discount, 1.0)
         q_target, v_target = path_values_nb(
             batch.rewards, table, seen.bootstrap, self.discount, training.value_trace, BOOTSTRAP_EVERY_BARS
         )
-        occupancy = occupancy_nb(table)
+        return _Lesson(
+            seen=seen,
+            advantage=q - v[:, :-1, :, None],
+            edge=q_target - v_target[:, :-1, :, None],
+            values=v_target,
+            occupancy=occupancy_nb(table),
+        )
 
+    def _gradient_step(
+        self, batch: SessionBatch, lesson: _Lesson, count: int, rng: np.random.Generator
+    ) -> LossParts:
+        """One of ``count`` gradient steps, which share the model's roots between them."""
+        network, training = self.network, self.training
+        sessions, steps = batch.codes.shape
+        honest = sessions - batch.selected_by_outcome
+        seen, occupancy, edge = lesson.seen, lesson.occupancy, lesson.edge
+        table = seen.policy[:, :-1]
         bars = draw_bars(sessions, steps, training.gradient_share, rng)
         each, drawn = np.arange(sessions)[:, None], bars.shape[1]
         with self._autocast():
@@ -132,24 +175,23 @@ class Learner:
 
         weights = (1.0 - OFF_PATH_SHARE) * occupancy[each, bars] + OFF_PATH_SHARE / SIDES
         weights[honest:] = 0.0
-        advantage = (q - v[:, :-1, :, None])[each, bars] * weights[..., None] * batch.masks[each, bars]
+        advantage = lesson.advantage[each, bars] * weights[..., None] * batch.masks[each, bars]
         policy_loss = -(policy * placed(advantage, self.device).float()).sum() / (honest * drawn)
         entropy = -(policy * log_policy.clamp_min(-50.0)).sum(-1)
         entropy = (entropy * placed(weights, self.device).float()).sum() / (honest * drawn)
 
         # Whole bars: what the market did is the same noise for every side and cancels between them.
-        wanted = v_target[each, bars][:honest].reshape(-1, SIDES)
+        wanted = lesson.values[each, bars][:honest].reshape(-1, SIDES)
         values = network.support.scalar(value_logits).view(-1, SIDES)
         value_loss = cross_entropy(network, value_logits, wanted.ravel()).mean()
         value_loss = value_loss + sibling_loss(values, wanted, np.ones(wanted.shape, np.bool_))
 
         search_loss = self._search_loss(batch, bars, log_policy)
         # What search compares: the network's own value of the state, plus the path's exact advantage.
-        edge = q_target - v_target[:, :-1, :, None]
         own = values.detach().double().cpu().numpy().reshape(honest, drawn, SIDES)
         with self._autocast():
-            parts = self._model_losses(batch, seen, bars[:honest], latents, edge, rng)
-            parts["action_value"] = self._action_values(batch, bars[:honest], latents, edge, own, rng)
+            parts = self._model_losses(batch, seen, bars[:honest], latents, edge, count, rng)
+            parts["action_value"] = self._action_values(batch, bars[:honest], latents, edge, own, count, rng)
         total = (
             policy_loss
             - self.training.entropy_weight * entropy
@@ -157,7 +199,7 @@ class Learner:
             + self.training.search_policy_weight * search_loss
             + self.training.model_weight * sum(parts.values(), torch.zeros(()))
         )
-        norm, finite = self.descend(total, sessions)
+        norm, finite = self.descend(total)
         return LossParts(
             total=float(total.detach()),
             policy=float(policy_loss.detach()),
@@ -170,24 +212,21 @@ class Learner:
             **{name: float(part.detach()) for name, part in parts.items()},
         )
 
-    def descend(self, total: Tensor, sessions: int) -> tuple[float, bool]:
+    def descend(self, total: Tensor) -> tuple[float, bool]:
         """One clipped optimizer step down ``total``; returns the gradient's norm and whether it was finite.
 
         A step that is not finite is dropped and counted.
         """
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         clip = self.training.gradient_clip
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip))
         finite = bool(np.isfinite(norm)) and bool(torch.isfinite(total.detach()))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
         if finite:
-            self.optimizer.step()
+            self.optimizer.step(self.learning_rate())
             self.average.update()
         else:
             self.skipped_steps += 1
-        self.sessions_seen += sessions
         return norm, finite
 
     def _search_loss(self, batch: SessionBatch, bars: Int64, log_policy: Tensor) -> Tensor:
@@ -208,11 +247,13 @@ class Learner:
         bars: Int64,
         latents: Tensor,
         edge: Float64,
+        count: int,
         rng: np.random.Generator,
     ) -> dict[str, Tensor]:
         training = self.training
         table = seen.policy[: len(bars)]
-        unroll = draw_unroll(table, batch.masks, bars, training.unroll_batch, training.unroll_steps, rng)
+        roots = max(1, training.unroll_batch // count)
+        unroll = draw_unroll(table, batch.masks, bars, roots, training.unroll_steps, rng)
         s, t = unroll.sessions[:, None], unroll.steps[:, None] + np.arange(training.unroll_steps + 1)
         own = values_at(self.network, seen.hidden, (s, t, unroll.sides), training.bfloat16)
         action_values = own[:, :-1] + edge[s, t[:, :-1], unroll.sides[:, :-1], unroll.actions]
@@ -226,10 +267,11 @@ class Learner:
         latents: Tensor,
         edge: Float64,
         own: Float64,
+        count: int,
         rng: np.random.Generator,
     ) -> Tensor:
         """Every action of every side at random bars of the drawn ones; ``own`` is ``[S, B, 3]``."""
-        roots = self.training.action_value_roots
+        roots = max(1, self.training.action_value_roots // count)
         s, column = rng.integers(len(bars), size=roots), rng.integers(bars.shape[1], size=roots)
         t = bars[s, column]
         wanted = own[s, column][..., None] + edge[s, t]

@@ -91,7 +91,8 @@ def plain_step(learner: Learner, batch: PlainBatch, rng: np.random.Generator) ->
     values = parts["value"] + parts["model_value"] + parts["afterstate_value"]
     others = ("policy", "model_policy", "chance", "commitment", "consistency", "reward")
     total = training.value_weight * values + sum((parts[name] for name in others), torch.zeros(()))
-    norm, finite = learner.descend(total, sessions)
+    norm, finite = learner.descend(total)
+    learner.sessions_seen += sessions
     shares = np.clip(batch.policies, 1e-9, 1.0)
     return LossParts(
         total=float(total.detach()),

@@ -72,7 +72,7 @@ class Recovery:
             )
         load_weights(self._learner.network, self._good)
         self._learner.average.restart()
-        self._learner.optimizer.state.clear()
+        self._learner.optimizer.forget()
         self.streak = 0
         self._in_a_row += 1
         self.rollbacks += 1

@@ -42,5 +42,5 @@ def reinitialise(learner: Learner, kind: Literal["heads", "shrink_perturb"], kee
                 continue
             share = keep if kind == "shrink_perturb" else 0.0
             parameter.mul_(share).add_(new[name].to(parameter.device), alpha=1.0 - share)
-            learner.optimizer.state.pop(parameter, None)
+            learner.optimizer.forget(parameter)
     learner.average.restart()

@@ -42,9 +42,7 @@ from swt_training.replay import ReplayBuffer
 from swt_training.resume import (
     RunCounters,
     load_state,
-    optimizer_arrays,
     prefixed,
-    restore_optimizer,
     save_state,
     under,
 )
@@ -66,6 +64,8 @@ Int64 = NDArray[np.int64]
 # What a random stream is for; part of its seed.
 _BATCH, _ACTOR, _ROWS, _REPLAY, _INITIAL, _REANALYSIS, _FRESH, _DROPOUT = 11, 12, 13, 14, 15, 16, 17, 18
 STATE_EVERY_S = 30.0
+# Nobody waits for a round of the head start: a short one is seen, and stopped, the sooner.
+HEAD_START_ROUND = 4
 
 
 class Trainer:
@@ -285,7 +285,8 @@ class Trainer:
             torch.set_num_threads(1)
             return training.steps_per_round
         torch.set_num_threads(training.head_start_threads)
-        return min(training.steps_per_round, training.head_start_steps - self.counters.learner_steps)
+        left = training.head_start_steps - self.counters.learner_steps
+        return min(HEAD_START_ROUND, training.steps_per_round, left)
 
     def _learn(self, step: int) -> LossParts:
         self.process.keep_alive()
@@ -348,7 +349,7 @@ class Trainer:
             **prefixed("weights", weights),
             **prefixed("average", self.learner.average.weights()),
             **prefixed("rolling", self.watch.arrays()),
-            **prefixed("optimizer", optimizer_arrays(self.learner.optimizer)),
+            **prefixed("optimizer", self.learner.optimizer.arrays()),
             **prefixed("replay", self.replay.arrays()),
         }
         self._last_state_s = self.clock.monotonic_s()
@@ -371,7 +372,7 @@ class Trainer:
             raise other_configuration(self.state, self.config)
         load_weights(self.network, under("weights", arrays))
         self.learner.average.restore(under("average", arrays), counters.averaged_steps)
-        restore_optimizer(self.learner.optimizer, under("optimizer", arrays))
+        self.learner.optimizer.restore(under("optimizer", arrays))
         self.replay.restore(under("replay", arrays))
         self.learner.sessions_seen = counters.learner_sessions
         self.learner.skipped_steps = counters.skipped_steps

@@ -46,6 +46,19 @@ class TrainingConfig(Section):
     unroll_steps: int = Field(5, ge=1, le=20, description="K, steps the model is unrolled")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="peak learning rate")
     final_learning_rate: float = Field(1e-4, gt=0, le=1, description="learning rate at the end of the decay")
+    hidden_rate_factor: float = Field(
+        25.0,
+        ge=0,
+        le=1000,
+        description="rate of the hidden matrices (Muon), times the learning rate; 0: AdamW for them too",
+    )
+    early_sessions: int = Field(512, ge=0, description="learner sessions of the fast beginning; 0: none")
+    early_rate_factor: float = Field(
+        2.5, ge=1, le=100, description="learning rate at its start, times the usual one; falls to 1 in it"
+    )
+    early_gradient_steps: int = Field(
+        2, ge=1, le=16, description="gradient steps for each batch of sessions in it; later 1"
+    )
     fine_tune_learning_rate: float = Field(
         3e-4, gt=0, le=1, description="peak learning rate of a run that began from a checkpoint"
     )

@@ -39,6 +39,7 @@ def small() -> SWTConfig:
             replayed_sessions_per_step=1,
             steps_per_round=2,
             head_start_steps=0,
+            early_sessions=0,
             episodes_per_actor=2,
             unroll_batch=16,
             action_value_roots=8,

@@ -22,7 +22,6 @@ from swt_training.feed import LearnerFeed
 from swt_training.learner import Learner
 from swt_training.placement import device_of, learner_device
 from swt_training.replay import ReplayBuffer
-from swt_training.resume import optimizer_arrays, restore_optimizer
 from swt_training.run_config import learning_settings
 from swt_training.run_setup import fresh_learner, learning_hash
 from swt_training.trainer import Trainer
@@ -135,7 +134,7 @@ def learned(config: SWTConfig, steps: int = 3) -> tuple[Learner, dict[str, Any]]
     looked = NetworkProbe(dataset, config.data.session_bars, network.codes).look(network)
     arrays = {f"weights/{k}": v for k, v in export_weights(network).items()}
     arrays |= {f"average/{k}": v for k, v in learner.average.weights().items()}
-    arrays |= {f"optimizer/{k}": v for k, v in optimizer_arrays(learner.optimizer).items()}
+    arrays |= {f"optimizer/{k}": v for k, v in learner.optimizer.arrays().items()}
     return learner, {**arrays, "losses": [p.as_dict() for p in parts], "looked": looked.as_figures()}
 
 
@@ -155,7 +154,8 @@ def test_nothing_of_a_step_is_left_behind_on_the_cpu(
         networks = (learner.network, learner.average.network)
         assert all(there(p) for network in networks for p in network.parameters())
         assert device_of(learner.network) == learner.device == GPU
-        slots = [v for state in learner.optimizer.state.values() for v in state.values()]
+        slots = [v for p in learner.network.parameters() for v in learner.optimizer.moments(p).values()]
+        assert slots
         assert all(there(v) for v in slots if v.dim())
     assert found.keys() == here.keys()
     for name, value in here.items():
@@ -180,11 +180,11 @@ def test_a_state_saved_on_one_device_goes_on_on_the_other(
 ) -> None:
     """Saved arrays are the CPU's; restored moments lie where the weights are."""
     learner, arrays = learned(small)
-    moments = optimizer_arrays(learner.optimizer)
+    moments = learner.optimizer.arrays()
     with pretended_gpu(monkeypatch):
         _, other = fresh_learner(small, load_dataset(small))
-        restore_optimizer(other.optimizer, moments)
-        back = optimizer_arrays(other.optimizer)
+        other.optimizer.restore(moments)
+        back = other.optimizer.arrays()
     for name, array in moments.items():
         assert type(array) is np.ndarray
         np.testing.assert_array_equal(back[name], array, err_msg=name)

@@ -112,7 +112,7 @@ def test_only_searched_sessions_bootstrap_from_searched_values(
 def step_with(learner: Learner, batch: PlainBatch) -> dict[str, np.ndarray]:
     """The weights after one step from the same start and the same draws."""
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    learner.optimizer.state.clear()
+    learner.optimizer.forget()
     plain_step(learner, batch, np.random.default_rng(0))
     after = export_weights(learner.network)
     learner.network.load_state_dict(before)

@@ -74,13 +74,13 @@ def test_bad_steps_in_a_row_bring_the_last_good_state_back_without_old_moments(
     assert AlarmName.ROLLED_BACK in raised(tmp_path)
     for name, array in export_weights(trainer.network).items():
         np.testing.assert_array_equal(array, good[name])
-    assert not trainer.learner.optimizer.state
+    assert not trainer.learner.optimizer.arrays()
     rows = read_jsonl(tmp_path / "training_state" / "metrics.jsonl")
     assert rows[-1]["Training/rollbacks"] == 1.0
     assert rows[-1]["Alarm/rolled_back"] == 1.0
     trainer._round()
     assert trainer.counters.rollbacks == 1
-    assert trainer.learner.optimizer.state
+    assert trainer.learner.optimizer.arrays()
 
 
 def test_weights_that_are_no_numbers_never_reach_an_actor_a_state_or_a_checkpoint(

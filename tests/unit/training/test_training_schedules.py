@@ -69,16 +69,40 @@ def test_the_learning_rate_warms_up_decays_and_stays_at_its_end(learner: Learner
 def test_the_optimizer_steps_at_that_rate(learner: Learner) -> None:
     learner.sessions_seen = 10 * learner.training.decay_sessions
     parameter = next(learner.network.parameters())
-    learner.descend(1e-3 * parameter.sum(), 1)
-    rates = {group["lr"] for group in learner.optimizer.param_groups}
-    assert rates == {learner.training.final_learning_rate}
+    learner.descend(1e-3 * parameter.sum())
+    rates, final = learner.optimizer.learning_rates(), learner.training.final_learning_rate
+    assert rates == pytest.approx({"adam": final, "muon": final * learner.training.hidden_rate_factor})
+
+
+def test_the_beginning_is_faster_and_falls_to_the_usual_rate(learner: Learner) -> None:
+    early = {"early_sessions": 400, "early_rate_factor": 3.0, "early_gradient_steps": 2}
+    usual, learner.training = learner.training, learner.training.model_copy(update=early)
+
+    def factor(sessions: int) -> float:
+        learner.sessions_seen, fast = sessions, learner.training
+        rate = learner.learning_rate()
+        learner.training = usual
+        ratio = rate / learner.learning_rate()
+        learner.training = fast
+        return ratio
+
+    assert [factor(n) for n in (0, 200, 400, 900)] == pytest.approx([3.0, 2.0, 1.0, 1.0])
+    steps = []
+    for sessions in (0, 399, 400):
+        learner.sessions_seen = sessions
+        steps.append(learner.gradient_steps())
+    assert steps == [2, 2, 1]
+    learner.training = learner.training.model_copy(update={"algorithm": "plain"})
+    assert factor(0) == 1.0
+    learner.sessions_seen = 0
+    assert learner.gradient_steps() == 1
 
 
 @pytest.mark.parametrize("clip", [0.01, 1.0])
 def test_a_gradient_is_clipped_to_the_configured_norm(learner: Learner, clip: float) -> None:
     learner.training = learner.training.model_copy(update={"gradient_clip": clip})
     loss = sum((100.0 * p).sum() for p in learner.network.parameters())
-    norm, finite = learner.descend(loss, 1)  # type: ignore[arg-type]
+    norm, finite = learner.descend(loss)  # type: ignore[arg-type]
     assert finite
     assert norm > 100
     clipped = torch.stack([p.grad.norm() for p in learner.network.parameters() if p.grad is not None]).norm()
@@ -144,7 +168,7 @@ def test_shrink_and_perturb_mixes_with_fresh_weights(learner: Learner) -> None:
 
 def test_heads_alone_start_anew_and_the_optimizer_forgets_them(learner: Learner) -> None:
     for _ in range(3):
-        learner.descend(sum((p**2).sum() for p in learner.network.parameters()), 1)  # type: ignore[arg-type]
+        learner.descend(sum((p**2).sum() for p in learner.network.parameters()))  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in learner.network.parameters():
             parameter.add_(0.1)
@@ -156,7 +180,7 @@ def test_heads_alone_start_anew_and_the_optimizer_forgets_them(learner: Learner)
     assert not after["prediction.heads.outputs.value.weight"].any()
     assert after["prediction.heads.outputs.policy.bias"].tolist() == [3.0, 0.0, 0.0, 0.0]
     for name, parameter in learner.network.named_parameters():
-        assert (parameter in learner.optimizer.state) is (".heads.outputs." not in name)
+        assert bool(learner.optimizer.moments(parameter)) is (".heads.outputs." not in name)
 
 
 @pytest.mark.parametrize("kind", ["heads", "shrink_perturb"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from swt_core.config import DataConfig, ModelConfig, SWTConfig, TrainingConfig
@@ -76,6 +77,16 @@ def test_the_survey_keeps_values_exact_beside_bf16_networks() -> None:
     found = seen.bootstrap[:, ::BOOTSTRAP_EVERY_BARS]
     as_bf16 = torch.from_numpy(found).bfloat16().double().numpy()
     assert (found != as_bf16).mean() > 0.9
+
+
+def test_a_survey_in_pieces_says_what_one_in_a_whole_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, batch = learner_and_batch()
+    whole = survey(learner.network, batch, bfloat16=False)
+    monkeypatch.setattr("swt_training.survey.CHUNK_ROWS", 37)  # the last piece is a smaller one
+    pieces = survey(learner.network, batch, bfloat16=False)
+    np.testing.assert_allclose(pieces.policy, whole.policy, atol=1e-5)
+    np.testing.assert_allclose(pieces.latents, whole.latents, atol=1e-4)
+    np.testing.assert_allclose(pieces.bootstrap, whole.bootstrap, atol=1e-3)
 
 
 def test_values_that_are_bootstrapped_at_some_bars_read_no_others() -> None:

@@ -66,6 +66,26 @@ def test_dropout_is_the_same_after_a_resume(
     assert_same(whole, second)
 
 
+@pytest.mark.parametrize("head_start_steps", [0, 7])
+def test_a_run_resumes_bit_for_bit_across_its_fast_beginning(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, head_start_steps: int
+) -> None:
+    """The stop lies within the early sessions, once within the head start's rounds, the end behind both."""
+    early = {"early_sessions": 21, "head_start_steps": head_start_steps}
+    config = small.model_copy(update={"training": small.training.model_copy(update=early)})
+    whole = trainer_of(config, tmp_path / "whole", 8)
+    whole.run()
+    first = trainer_of(config, tmp_path / "parts", 8)
+    first._round()
+    first._save_state()
+    assert 0 < first.counters.learner_sessions < early["early_sessions"]
+    assert first.learner.gradient_steps() == 2
+    second = trainer_of(config, tmp_path / "parts", 8)
+    second.run()
+    assert second.learner.gradient_steps() == 1
+    assert_same(whole, second)
+
+
 def test_a_torn_newest_state_falls_back_to_the_one_before(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, uninterrupted: Trainer
 ) -> None:
