@@ -3,6 +3,7 @@
 Each benchmark runs in a process of its own, one after the other, so that none finds the threads, memory or
 compiled kernels of another. An entry carries its machine, time, mode and load, so that a record may be
 completed or renewed benchmark by benchmark (``--option only=wst,search``) and still says what each figure is.
+A benchmark may stand there more than once: ``learning@faint`` is `learning` with settings of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,7 @@ from swt_training.metadata import git_commit
 
 _LIBRARIES: Final = ("numpy", "numba", "torch")
 _GB: Final = 2**30
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]+")
 # Where something lies on this machine changes no figure and is nobody else's business.
 _PLACES: Final = frozenset({"output"})
 Runner = Callable[[str, bool, int, Mapping[str, str]], tuple[dict[str, Any] | None, str]]
@@ -58,7 +61,8 @@ class Entry(_Record):
         settings: what it was told beside mode and seed.
         result: what the benchmark printed; None when it failed.
         error: the end of what it said when it failed.
-        load_before: load average of the last minute before it began; a quiet machine has nearly 0.
+        busy_before: share of all cores that was in use in the seconds before it began; a quiet machine has
+            nearly 0. None in older entries, which know the load average of the minute before.
     """
 
     measured_utc: str
@@ -66,7 +70,8 @@ class Entry(_Record):
     seed: int
     settings: dict[str, str] = Field(default_factory=dict)
     seconds: float = Field(ge=0)
-    load_before: float
+    busy_before: float | None = Field(None, ge=0, le=1)
+    load_before: float | None = None
     commit: str | None
     machine: Machine
     result: dict[str, Any] | None = None
@@ -74,7 +79,7 @@ class Entry(_Record):
 
 
 class BenchmarkRecord(StateRecord):
-    """Every entry by the benchmark's name."""
+    """Every entry by the benchmark's name, or NAME@LABEL."""
 
     benchmarks: dict[str, Entry] = Field(default_factory=dict)
 
@@ -92,23 +97,38 @@ def describe_machine() -> Machine:
 
 
 def chosen(options: BenchmarkOptions) -> list[str]:
-    """The benchmarks to run: all, or those of the setting ``only``.
+    """The benchmarks to run: all, or those of the setting ``only``, with their labels.
 
     Raises:
-        ConfigError: a name is none of a benchmark, or a setting is neither ``only`` nor ``NAME:key``.
+        ConfigError: a name is none of a benchmark, a label is no word, or a setting is neither ``only`` nor
+            ``NAME:key`` of a benchmark that is to run.
     """
-    own = [key for key in options.settings if key.partition(":")[0] in DESCRIPTIONS and ":" in key]
-    if unknown := sorted(set(options.settings) - {"only", *own}):
-        raise ConfigError(
-            f"no benchmark setting {unknown[0]!r} of all of them",
-            remedy="use only=NAME,NAME, or NAME:key=value for one of them, as learning:minutes=2",
-        )
     names = [name for name in options.settings.get("only", "").split(",") if name] or list(DESCRIPTIONS)
-    if unknown := [name for name in names if name not in DESCRIPTIONS]:
+    if unknown := [name for name in names if benchmark_of(name) not in DESCRIPTIONS]:
         raise ConfigError(
             f"no benchmark {unknown[0]!r}", remedy=f"use some of {', '.join(sorted(DESCRIPTIONS))}"
         )
+    if wordless := [name for name in names if "@" in name and not _LABEL.fullmatch(name.partition("@")[2])]:
+        raise ConfigError(
+            f"no benchmark label in {wordless[0]!r}", remedy="use NAME@LABEL of letters, digits, - and _"
+        )
+    own = {key for key in options.settings if ":" in key and key.partition(":")[0] in names}
+    if unknown := sorted(set(options.settings) - {"only", *own}):
+        raise ConfigError(
+            f"no benchmark setting {unknown[0]!r} of those that are to run",
+            remedy="use only=NAME,NAME, or NAME:key=value for one of them, as learning:minutes=2",
+        )
     return names
+
+
+def benchmark_of(name: str) -> str:
+    """The benchmark of an entry: what stands before the label."""
+    return name.partition("@")[0]
+
+
+def busy_share(seconds: float = 2.0) -> float:
+    """Share of all cores that is in use now; unlike the load average it does not know what ran before."""
+    return float(psutil.cpu_percent(interval=seconds)) / 100.0
 
 
 def measure(
@@ -117,6 +137,7 @@ def measure(
     before: BenchmarkRecord | None = None,
     run: Runner | None = None,
     clock: Clock | None = None,
+    busy: Callable[[], float] = busy_share,
     progress: Progress = lambda _: None,
     done: Callable[[BenchmarkRecord], None] = lambda _: None,
 ) -> BenchmarkRecord:
@@ -127,6 +148,7 @@ def measure(
         before: a record whose other entries are kept.
         run: runs one benchmark; by default in a process of its own.
         clock: what entries are dated by.
+        busy: how busy the machine is before each one.
         progress: told what begins.
         done: told the record after each benchmark, so that hours of measuring survive an interruption.
     """
@@ -135,20 +157,21 @@ def measure(
     names, machine = chosen(options), describe_machine()
     for number, name in enumerate(names, 1):
         progress(f"measuring {name} ({number} of {len(names)}) …")
-        load, begun_s, started_s = os.getloadavg()[0], clock.monotonic_s(), clock.time_s()
+        before_it = busy()
+        begun_s, started_s = clock.monotonic_s(), clock.time_s()
         settings = {
             key.partition(":")[2]: value
             for key, value in options.settings.items()
             if key.startswith(f"{name}:")
         }
-        result, error = run(name, options.quick, options.seed, settings)
+        result, error = run(benchmark_of(name), options.quick, options.seed, settings)
         entries[name] = Entry(
             measured_utc=datetime.fromtimestamp(started_s, UTC).strftime("%Y-%m-%d %H:%M"),
             quick=options.quick,
             seed=options.seed,
             settings={key: value for key, value in settings.items() if key not in _PLACES},
             seconds=round(clock.monotonic_s() - begun_s, 1),
-            load_before=round(load, 2),
+            busy_before=round(before_it, 3),
             commit=git_commit(),
             machine=machine,
             result=None if result is None else {k: v for k, v in result.items() if not k.endswith("_png")},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from benchmarks.record import BenchmarkRecord, Entry, Machine
+from benchmarks.record import BenchmarkRecord, Entry, Machine, benchmark_of
 from benchmarks.registry import DESCRIPTIONS
 
 _OPENING: Final = """\
@@ -15,7 +15,8 @@ Written by `swt bench page` from `docs/benchmark_results.json`, the record of `s
 do not edit. What each key means, and how it is measured, is in [benchmarks](benchmarks.md). null: not
 measured here, because what it needs (a peer, a GPU, data) is not installed.
 """
-_QUIET_LOAD: Final = 0.25  # load average a core from which speeds are no longer the machine's own
+# Share of the cores in use, or load average a core, from which speeds are no longer the machine's own.
+_QUIET: Final = 0.25
 _ROUGH: Final = (
     "**quick**: seconds in place of the real measurement; rough, good for nothing but showing that it runs."
 )
@@ -26,7 +27,7 @@ def record_page(record: BenchmarkRecord) -> str:
     machines = _machines(record)
     lines = [_OPENING, *_head(record, machines)]
     for name, entry in record.benchmarks.items():
-        lines += ["", f"## {name}", "", _sentence(DESCRIPTIONS.get(name, "")), ""]
+        lines += ["", f"## {name}", "", _sentence(DESCRIPTIONS.get(benchmark_of(name), "")), ""]
         lines += _entry(entry, machines.index(entry.machine) + 1)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -52,7 +53,8 @@ def _head(record: BenchmarkRecord, machines: list[Machine]) -> Iterator[str]:
             f"| {number} | {machine.processor} | {machine.cores} | {machine.memory_gb:g} | {machine.system} "
             f"| {machine.python} | {libraries} |"
         )
-    if missing := [name for name in DESCRIPTIONS if name not in record.benchmarks]:
+    known = {benchmark_of(name) for name in record.benchmarks}
+    if missing := [name for name in DESCRIPTIONS if name not in known]:
         yield f"\nNot in this record: {', '.join(missing)}."
 
 
@@ -60,11 +62,11 @@ def _entry(entry: Entry, machine: int) -> Iterator[str]:
     yield (
         f"{entry.measured_utc} UTC, machine {machine}, {'quick' if entry.quick else 'full'}, "
         f"seed {entry.seed},{_settings(entry)} commit {(entry.commit or 'unknown')[:10]}, "
-        f"{entry.seconds:,.0f} s, load before it {entry.load_before:g}."
+        f"{entry.seconds:,.0f} s, {_load(entry)}."
     )
     if entry.quick:
         yield f"\n{_ROUGH}"
-    if entry.load_before > entry.machine.cores * _QUIET_LOAD:
+    if _busy(entry) > _QUIET:
         yield "\n**Measured on a busy machine**: speeds are too low."
     if entry.result is None:
         yield f"\n**Failed**: `{entry.error}`"
@@ -76,6 +78,18 @@ def _entry(entry: Entry, machine: int) -> Iterator[str]:
     for key, value in entry.result.items():
         if isinstance(value, list) and value:
             yield from _runs(key, value)
+
+
+def _busy(entry: Entry) -> float:
+    if entry.busy_before is not None:
+        return entry.busy_before
+    return (entry.load_before or 0.0) / entry.machine.cores
+
+
+def _load(entry: Entry) -> str:
+    if entry.busy_before is not None:
+        return f"{entry.busy_before:.0%} of the cores in use before it"
+    return "load before it unknown" if entry.load_before is None else f"load before it {entry.load_before:g}"
 
 
 def _settings(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from swt_core.statistics import trade_statistics
 from swt_inference.rollout import RolloutResult
 from swt_models.export import Weights
 from swt_training.learner import Learner, LossParts
+from swt_training.optimizer import ADAM, MUON
 from swt_training.replay_statistics import ReplayStatistics
 from swt_training.selection import Selection
 
@@ -49,6 +50,7 @@ def round_figures(
     """Figures of one round, named ``area/figure``."""
     mean = {name: float(np.mean([p.as_dict()[name] for p in losses])) for name in losses[0].as_dict()}
     elapsed_s = max(times.elapsed_s, 1e-9)
+    rates = learner.optimizer.rates(learner.learning_rate())
     figures = {f"Loss/{name}": value for name, value in mean.items()}
     played = sum(len(r.episode_pips) for r in results)
     figures |= {
@@ -59,7 +61,8 @@ def round_figures(
         "Training/learning_share": times.learning_s / elapsed_s,
         "Training/acting_share": times.acting_s / elapsed_s,
         "Training/waiting_share": times.waiting_s / elapsed_s,
-        "Training/learning_rate": learner.learning_rate(),
+        "Training/learning_rate": rates[ADAM],
+        "Training/hidden_learning_rate": rates.get(MUON, rates[ADAM]),
         "Training/skipped_steps": float(learner.skipped_steps),
         "Training/buffer_sessions": float(held.sessions),
         "Training/buffer_steps": float(held.steps),

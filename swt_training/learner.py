@@ -1,9 +1,10 @@
-"""One gradient step of Stochastic MuZero with exact path values.
+"""One learner step of Stochastic MuZero with exact path values.
 
 Representation and prediction learn from recorded sessions: the policy by the exact gradient of its own
-return, the value by the policy's exact path values. The model (afterstate, chance, dynamics, reward)
-learns unrolled along the recorded bars with *any* legal actions, since rewards and values of all of them
-are known.
+return, the value by the policy's exact path values. In the fast beginning a batch serves more than one
+gradient step; the later ones still climb the return of the policy that was surveyed. The model (afterstate,
+chance, dynamics, reward) learns unrolled along the recorded bars with *any* legal actions, since rewards and
+values of all of them are known.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from swt_training.model_losses import action_value_loss, draw_unroll, unroll_los
 from swt_training.optimizer import LearnerOptimizer
 from swt_training.path_values import SIDES, occupancy_nb, path_values_nb
 from swt_training.placement import bfloat16_autocast, device_of, placed
-from swt_training.survey import BOOTSTRAP_EVERY_BARS, Survey, draw_bars, survey, values_at
+from swt_training.survey import BOOTSTRAP_EVERY_BARS, Survey, draw_bars, survey, values_now
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -120,16 +121,17 @@ class Learner:
         The survey and its path values serve all of them, as the batch of a policy gradient does; each
         draws its own bars. Sessions chosen for how they ended teach the policy only what search made of
         them: what happened in them is luckier than the market. A step whose loss or gradient is not finite
-        is dropped and counted, and ends the batch. Returns the figures of the last step.
+        is dropped and counted, and ends the batch. Returns the figures of the first step: the later ones
+        have seen the batch.
         """
         lesson = self._lesson(batch)
         count = self.gradient_steps()
-        for _ in range(count):
-            parts = self._gradient_step(batch, lesson, count, rng)
-            if parts.skipped:  # what is not finite is the lesson, most likely
+        first = self._gradient_step(batch, lesson, count, rng)
+        for _ in range(count - 1):
+            if first.skipped or self._gradient_step(batch, lesson, count, rng).skipped:
                 break
         self.sessions_seen += len(batch.first_rows)
-        return parts
+        return first
 
     def _lesson(self, batch: SessionBatch) -> _Lesson:
         training = self.training
@@ -255,7 +257,7 @@ class Learner:
         roots = max(1, training.unroll_batch // count)
         unroll = draw_unroll(table, batch.masks, bars, roots, training.unroll_steps, rng)
         s, t = unroll.sessions[:, None], unroll.steps[:, None] + np.arange(training.unroll_steps + 1)
-        own = values_at(self.network, seen.hidden, (s, t, unroll.sides), training.bfloat16)
+        own = values_now(self.network, batch.observations[s, t, unroll.sides], training.bfloat16)
         action_values = own[:, :-1] + edge[s, t[:, :-1], unroll.sides[:, :-1], unroll.actions]
         root = latents[unroll.sessions, unroll.columns, unroll.sides[:, 0]]
         return unroll_losses(self.network, batch, seen, unroll, root, action_values, own)

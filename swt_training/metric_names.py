@@ -30,6 +30,7 @@ _PLAIN: Final = {
     "Loss/expected_pips": ("expected_pips", "Profit a session that the present policy expects, pips"),
     "Loss/skipped": ("skipped_steps_share", "Share of the round's learner steps that were dropped"),
     "Training/learning_rate": ("learning_rate", "Learning rate of the next step"),
+    "Training/hidden_learning_rate": ("hidden_learning_rate", "Learning rate of the hidden matrices"),
     "Training/learner_steps": ("learner_steps", "Learner steps of the run"),
     "Training/learner_steps_per_s": ("learner_steps_per_second", "Learner steps a second, last round"),
     "Training/learner_sessions": ("learner_sessions", "Sessions that the learner has learned from"),

@@ -1,7 +1,8 @@
 """The learner's optimizer: Muon for the square matrices inside residual blocks, AdamW for everything else.
 
-Muon (Jordan et al. 2024) replaces a matrix's momentum by the nearest orthogonal matrix, so that every
-direction of a layer learns at the same pace; AdamW keeps the embeddings, norms and heads.
+Muon (Jordan et al. 2024) brings the singular values of a matrix's momentum near each other before it takes
+the step, so that a layer's strong directions do not outrun all others; AdamW keeps the embeddings, norms and
+heads. Muon's arithmetic is bf16 whatever ``training.bfloat16`` says.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from swt_core.config import TrainingConfig
+from swt_core.errors import StateError
 from swt_models.blocks import ResidualBlock
 from swt_training.resume import optimizer_arrays, prefixed, restore_optimizer, under
 
 Arrays = dict[str, NDArray[Any]]
 
-# Three Newton-Schulz steps are near enough to orthogonal here, and cost half of the usual five.
+# Of the usual five Newton-Schulz steps three do here, for half the time: directions far weaker than the
+# rest stay shorter.
 NEWTON_SCHULZ_STEPS = 3
 MOMENTUM = 0.9
 ADAM, MUON = "adam", "muon"
@@ -64,15 +67,15 @@ class LearnerOptimizer:
             part.zero_grad(set_to_none=True)
 
     def step(self, learning_rate: float) -> None:
-        """One step at AdamW's ``learning_rate``; Muon's is ``hidden_rate_factor`` times that."""
-        for name, part in self._parts.items():
-            for group in part.param_groups:
-                group["lr"] = learning_rate * (self._factor if name == MUON else 1.0)
-            part.step()
+        """One step at ``learning_rate``; see `rates`."""
+        for name, rate in self.rates(learning_rate).items():
+            for group in self._parts[name].param_groups:
+                group["lr"] = rate
+            self._parts[name].step()
 
-    def learning_rates(self) -> dict[str, float]:
-        """The rate of the last step, by part."""
-        return {name: float(part.param_groups[0]["lr"]) for name, part in self._parts.items()}
+    def rates(self, learning_rate: float) -> dict[str, float]:
+        """What ``adam`` and, if used, ``muon`` step at: the latter at ``hidden_rate_factor`` times it."""
+        return {name: learning_rate * (self._factor if name == MUON else 1.0) for name in self._parts}
 
     def moments(self, parameter: Tensor) -> Mapping[str, Any]:
         """What is remembered of a parameter's gradients; nothing before its first step."""
@@ -99,7 +102,16 @@ class LearnerOptimizer:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """The inverse of `arrays`."""
+        """The inverse of `arrays`.
+
+        Raises:
+            StateError: they are those of other optimizers.
+        """
+        if unknown := {key.partition("/")[0] for key in arrays} - set(self._parts):
+            raise StateError(
+                f"the saved optimizer has a part {min(unknown)!r} that this configuration has not",
+                remedy="restore the run's configuration, or begin another with --from",
+            )
         for name, part in self._parts.items():
             restore_optimizer(part, under(name, arrays))
 

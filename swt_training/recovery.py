@@ -68,7 +68,7 @@ class Recovery:
         if self._in_a_row >= self._config.maximum_rollbacks:
             raise TrainingDiverged(
                 f"{why}, after {self._in_a_row} returns to the last good state",
-                remedy="lower training.learning_rate or training.gradient_clip, and look at the bars",
+                remedy="lower training.learning_rate, or training.early_rate_factor, and look at the bars",
             )
         load_weights(self._learner.network, self._good)
         self._learner.average.restart()

@@ -38,7 +38,7 @@ class RunCounters(StateRecord):
     episodes: int = Field(0, ge=0, description="sessions searched by actors")
     skipped_steps: int = Field(0, ge=0, description="learner steps dropped for not being finite")
     rollbacks: int = Field(0, ge=0, description="returns to the last good state")
-    averaged_steps: int = Field(0, ge=0, description="learner steps in the average of the weights")
+    averaged_steps: int = Field(0, ge=0, description="gradient steps in the average of the weights")
     parent: ParentRecord | None = Field(None, description="the checkpoint the run began from")
     boundaries_s: tuple[int, int]
     bars_sha256: str

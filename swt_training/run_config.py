@@ -47,9 +47,14 @@ def other_configuration(state: StateDirectory, config: SWTConfig) -> ConfigError
         saved = None
     named = differences(saved.settings, learning_settings(config)) if saved is not None else []
     which = "; ".join(named) if named else f"something in {', '.join(LEARNING_SECTIONS)}"
+    now = learning_settings(config)
+    another_version = saved is not None and saved.settings.keys() != now.keys()
     return ConfigError(
         f"{state.path} belongs to a run with another configuration: {which}",
-        remedy="restore that configuration, or use another state directory",
+        remedy="the run is another version's, which knows other settings: use another state directory, "
+        "and `--from` one of its checkpoints to go on from there"
+        if another_version
+        else "restore that configuration, or use another state directory",
     )
 
 

@@ -19,12 +19,13 @@ from swt_training.batches import SessionBatch
 from swt_training.path_values import SIDES
 from swt_training.placement import bfloat16_autocast, device_of, placed
 
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 # Values change slowly from bar to bar: the returns are bootstrapped at every fourth.
 BOOTSTRAP_EVERY_BARS = 4
-# So many rows at once stay in the processor's cache from layer to layer.
+# So many rows at once stay in a processor's cache from layer to layer; a GPU takes all in one.
 CHUNK_ROWS = 1024
 
 
@@ -34,13 +35,12 @@ class Survey:
 
     Attributes:
         policy: ``[S, T+1, 3, 4]`` action probabilities, 0 where illegal.
-        latents, hidden: ``[S, T+1, 3, H]``, without gradient.
+        latents: ``[S, T+1, 3, H]``, without gradient.
         bootstrap: ``[S, T+1, 3]`` values in pips at every `BOOTSTRAP_EVERY_BARS`-th bar and the last, else 0.
     """
 
     policy: Float64
     latents: Tensor
-    hidden: Tensor
     bootstrap: Float64
 
 
@@ -51,7 +51,8 @@ def survey(network: StochasticMuZeroNetwork, batch: SessionBatch, bfloat16: bool
     device = device_of(network)
     with torch.no_grad(), bfloat16_autocast(device, bfloat16):
         observations = placed(batch.observations.reshape(-1, batch.observations.shape[-1]), device)
-        found = [_latents(network, some) for some in torch.split(observations, CHUNK_ROWS)]
+        rows = CHUNK_ROWS if device.type == "cpu" else len(observations)
+        found = [_latents(network, some) for some in torch.split(observations, rows)]
         latents, hidden = (torch.cat(parts) for parts in zip(*found, strict=True))
         logits = network.policy_logits(hidden).float().view(sessions, bars, SIDES, 4)
         policy = torch.softmax(logits.masked_fill(~placed(batch.masks, device), -1e9), dim=-1)
@@ -64,7 +65,6 @@ def survey(network: StochasticMuZeroNetwork, batch: SessionBatch, bfloat16: bool
     return Survey(
         policy.cpu().numpy().astype(np.float64),
         latents.view(sessions, bars, SIDES, -1),
-        hidden,
         bootstrap,
     )
 
@@ -74,13 +74,15 @@ def _latents(network: StochasticMuZeroNetwork, observations: Tensor) -> tuple[Te
     return latents, network.prediction_hidden(latents)
 
 
-def values_at(
-    network: StochasticMuZeroNetwork, hidden: Tensor, at: tuple[Int64, Int64, Int64], bfloat16: bool
-) -> Float64:
-    """Values in pips of surveyed states at (session, bar, side), in their shape, without gradient."""
-    with torch.no_grad(), bfloat16_autocast(hidden.device, bfloat16):
-        found: NDArray[np.float32] = network.support.scalar(network.value_logits(hidden[at])).cpu().numpy()
-    return found.astype(np.float64)
+def values_now(network: StochasticMuZeroNetwork, observations: Float32, bfloat16: bool) -> Float64:
+    """What the network as it is values states at, ``[..., O]`` → ``[...]`` pips, without gradient."""
+    device, size = device_of(network), observations.shape[-1]
+    network.eval()
+    with torch.no_grad(), bfloat16_autocast(device, bfloat16):
+        _, hidden = _latents(network, placed(observations.reshape(-1, size), device))
+        found: NDArray[np.float32] = network.support.scalar(network.value_logits(hidden)).cpu().numpy()
+    network.train()
+    return found.astype(np.float64).reshape(observations.shape[:-1])
 
 
 def draw_bars(sessions: int, steps: int, share: float, rng: np.random.Generator) -> Int64:

@@ -21,6 +21,9 @@ LOCKED: Final[dict[str, object]] = {
     "model.support_min_pips": -300.0,
     "model.support_max_pips": 300.0,
     "training.learning_rate": 2e-4,
+    # That rate for every weight, from the first step on.
+    "training.hidden_rate_factor": 0,
+    "training.early_sessions": 0,
     "training.gradient_clip": 0.5,
     "training.reward": "amddp1",
     "trading.units": 1,

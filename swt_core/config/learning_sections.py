@@ -72,7 +72,7 @@ class TrainingConfig(Section):
         description="share of the average that each step keeps; its weights play and are published; 0: none",
     )
     head_start_steps: int = Field(
-        96, ge=0, description="learner steps before self-play begins, with nothing to wait for"
+        96, ge=0, description="learner steps before self-play begins, in rounds of at most four"
     )
     head_start_threads: int = Field(2, ge=1, le=64, description="threads of the learner during them")
     sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
@@ -101,7 +101,7 @@ class TrainingConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the learner computes; auto: a CUDA GPU where torch has one, else the CPU"
     )
-    bfloat16: bool = Field(True, description="bf16 autocast in the learner")
+    bfloat16: bool = Field(True, description="bf16 autocast in the learner (Muon computes in bf16 anyway)")
     actors: int = Field(
         0, ge=0, le=1024, description="actor processes; 0: 85 % of the cores, as memory allows"
     )

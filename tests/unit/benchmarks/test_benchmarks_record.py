@@ -43,7 +43,7 @@ class Fakes:
 def take(fakes: Fakes, only: str = "", quick: bool = False, **given: Any) -> BenchmarkRecord:
     settings = {"only": only} if only else {}
     options = BenchmarkOptions(quick=quick, seed=3, settings=settings)
-    return measure(options, run=fakes, clock=fakes.clock, **given)
+    return measure(options, run=fakes, clock=fakes.clock, busy=lambda: 0.125, **given)
 
 
 def test_all_means_every_benchmark_that_is_listed() -> None:
@@ -57,6 +57,7 @@ def test_an_entry_says_when_how_and_on_what_it_was_measured() -> None:
     entry = take(Fakes(), "wst", quick=True).benchmarks["wst"]
     assert (entry.measured_utc, entry.seconds, entry.quick, entry.seed) == ("2023-11-14 22:13", 10.0, True, 3)
     assert entry.machine.cores >= 1
+    assert entry.busy_before == 0.125
     assert set(entry.machine.libraries) == {"numpy", "numba", "torch"}
     assert entry.result == {"name": "wst", "quick": True, "seed": 3}  # no path of this machine
 
@@ -64,11 +65,24 @@ def test_an_entry_says_when_how_and_on_what_it_was_measured() -> None:
 def test_a_setting_of_one_benchmark_reaches_that_one_and_is_on_record() -> None:
     fakes = Fakes()
     told = {"only": "learning,wst", "learning:minutes": "2", "learning:output": "here"}
-    record = measure(BenchmarkOptions(settings=told), run=fakes, clock=fakes.clock)
+    record = measure(BenchmarkOptions(settings=told), run=fakes, clock=fakes.clock, busy=lambda: 0.0)
     assert fakes.told == {"learning": {"minutes": "2", "output": "here"}, "wst": {}}
     # Where its picture went is told, but not on record.
     assert record.benchmarks["learning"].settings == {"minutes": "2"}
     assert "`minutes=2`" in record_page(record)
+
+
+def test_a_benchmark_may_stand_there_more_than_once_with_settings_of_its_own() -> None:
+    fakes = Fakes()
+    told = {"only": "learning@faint,learning@calm", "learning@faint:market": "faint"}
+    record = measure(BenchmarkOptions(settings=told), run=fakes, clock=fakes.clock, busy=lambda: 0.0)
+    assert fakes.asked == ["learning", "learning"]
+    assert record.benchmarks["learning@faint"].settings == {"market": "faint"}
+    assert record.benchmarks["learning@calm"].settings == {}
+    page = record_page(record)
+    assert "## learning@faint" in page
+    missing = [name for name in DESCRIPTIONS if name != "learning"]
+    assert f"Not in this record: {', '.join(missing)}." in page
 
 
 def test_measuring_again_renews_what_was_asked_for_and_keeps_the_rest() -> None:
@@ -90,7 +104,20 @@ def test_what_failed_is_recorded_and_the_others_are_measured_all_the_same() -> N
     assert "**Failed**: `exit code 2: no bars`" in record_page(record)
 
 
-@pytest.mark.parametrize("settings", [{"only": "wst,flight"}, {"onyl": "wst"}, {"flight:minutes": "2"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"only": "wst,flight"},
+        {"onyl": "wst"},
+        {"flight:minutes": "2"},
+        {"only": "flight@faint"},
+        {"only": "learning@"},
+        {"only": "learning@a:b"},
+        {"only": "learning@faint", "learning@fiant:market": "faint"},
+        {"only": "learning@faint", "learning:market": "faint"},
+        {"only": "wst", "learning:minutes": "2"},
+    ],
+)
 def test_a_misspelt_choice_is_refused_before_anything_is_measured(settings: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="no benchmark"):
         chosen(BenchmarkOptions(settings=settings))
@@ -112,11 +139,17 @@ def test_a_record_survives_its_file_and_a_missing_one_names_the_command(tmp_path
 
 def test_the_page_marks_quick_figures_and_those_of_a_busy_machine() -> None:
     entry = take(Fakes(), "wst").benchmarks["wst"]
-    quiet = entry.model_copy(update={"load_before": 0.0})
-    busy = entry.model_copy(update={"load_before": 3.0 * entry.machine.cores, "quick": True})
-    pages = [record_page(BenchmarkRecord(schema_version=1, benchmarks={"wst": one})) for one in (quiet, busy)]
-    for mark in ("**quick**", "**Measured on a busy machine**"):
-        assert [mark in page for page in pages] == [False, True]
+    updates: tuple[dict[str, Any], ...] = (
+        {},
+        {"busy_before": 0.5},
+        {"busy_before": None, "load_before": 3.0 * entry.machine.cores, "quick": True},
+    )
+    entries = [entry.model_copy(update=update) for update in updates]
+    pages = [record_page(BenchmarkRecord(schema_version=1, benchmarks={"wst": one})) for one in entries]
+    assert ["**quick**" in page for page in pages] == [False, False, True]
+    assert ["**Measured on a busy machine**" in page for page in pages] == [False, True, True]
+    assert "12% of the cores in use before it" in pages[0]
+    assert "load before it" in pages[2]
 
 
 def test_runs_within_a_benchmark_stand_side_by_side() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -53,16 +54,17 @@ def small() -> SWTConfig:
 
 
 @pytest.fixture
-def trainer_of() -> TrainerFactory:
-    """Makes a trainer in a workspace that stops after a number of episodes."""
+def trainer_of() -> Iterator[TrainerFactory]:
+    """Makes a trainer in a workspace that stops after a number of episodes; its threads end with the test."""
+    made = ExitStack()
 
     def make(config: SWTConfig, root: Path, episodes: int) -> Trainer:
         workspace = Workspace(root)
         limits = ProcessLimitsConfig(maximum_episodes=episodes)
         clock = ManualClock(1_700_000_000.0)
         process = ManagedProcess("trainer", limits, StateDirectory(workspace.training_state), clock)
-        process.__enter__()
-        return Trainer(
+        made.enter_context(process)
+        trainer = Trainer(
             config,
             workspace,
             clock,
@@ -71,5 +73,8 @@ def trainer_of() -> TrainerFactory:
             selector=SerialPool(),
             registry=CollectorRegistry(),
         )
+        made.callback(trainer.metrics.close)
+        return trainer
 
-    return make
+    with made:
+        yield make

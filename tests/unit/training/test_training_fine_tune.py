@@ -46,12 +46,15 @@ def other_market(config: SWTConfig) -> SWTConfig:
 def test_it_begins_with_the_parents_weights_and_its_own_learning_rate(
     small: SWTConfig, parent: Parent, tmp_path: Path
 ) -> None:
-    trainer = trainer_from(small, tmp_path / "child", parent)
+    hasty = small.training.model_copy(update={"early_sessions": 512})
+    trainer = trainer_from(small.model_copy(update={"training": hasty}), tmp_path / "child", parent)
     for name, array in export_weights(trainer.network).items():
         np.testing.assert_array_equal(array, parent.weights[name])
     rates = trainer.learner.training
     assert rates.learning_rate == small.training.fine_tune_learning_rate != small.training.learning_rate
     assert rates.final_learning_rate <= rates.learning_rate
+    assert rates.early_sessions == 0, "what it knows is not to be run over"
+    assert trainer.learner.learning_rate() <= rates.learning_rate
     trainer.run()
     newest = CheckpointStore(tmp_path / "child" / "checkpoints").newest()
     assert newest is not None

@@ -58,6 +58,20 @@ def test_one_bad_step_is_dropped_counted_alarmed_and_forgotten(
     assert all(np.isfinite(array).all() for array in export_weights(trainer.network).values())
 
 
+def test_a_bad_second_step_of_a_batch_is_counted_but_the_batch_was_none(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finite first steps lie between them: they are no row of bad steps, and no reason to go back."""
+    early = small.training.model_copy(update={"early_sessions": 100})
+    trainer = trainer_of(small.model_copy(update={"training": early}), tmp_path, 100)
+    poison_losses(trainer, range(1, 100, 2), monkeypatch)
+    for _ in range(3):
+        trainer._round()
+    assert trainer.counters.skipped_steps == trainer.counters.learner_steps == 6
+    assert trainer.counters.averaged_steps == 6
+    assert trainer.counters.rollbacks == 0
+
+
 def test_bad_steps_in_a_row_bring_the_last_good_state_back_without_old_moments(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,12 @@ import torch
 from swt_core.config import SWTConfig, TrainingConfig
 from swt_environments.dataset import load_dataset
 from swt_models.export import export_weights
+from swt_training.feed import LearnerFeed
 from swt_training.learner import WARM_UP_STEPS, Learner
+from swt_training.model_losses import draw_unroll
+from swt_training.optimizer import hidden_matrices
 from swt_training.reinitialise import due, reinitialise
+from swt_training.replay import ReplayBuffer
 from swt_training.run_setup import fresh_learner
 from swt_training.selfplay import exploration_temperature, frozen_engine
 from swt_training.trainer import Trainer
@@ -68,10 +73,18 @@ def test_the_learning_rate_warms_up_decays_and_stays_at_its_end(learner: Learner
 
 def test_the_optimizer_steps_at_that_rate(learner: Learner) -> None:
     learner.sessions_seen = 10 * learner.training.decay_sessions
-    parameter = next(learner.network.parameters())
-    learner.descend(1e-3 * parameter.sum())
-    rates, final = learner.optimizer.learning_rates(), learner.training.final_learning_rate
-    assert rates == pytest.approx({"adam": final, "muon": final * learner.training.hidden_rate_factor})
+    final = learner.training.final_learning_rate
+    bias, matrix = learner.network.prediction.heads.bias("policy"), next(hidden_matrices(learner.network))
+    before = bias.detach().clone(), matrix.detach().clone()
+    torch.manual_seed(1)
+    learner.descend(sum((torch.randn(p.shape) * p).sum() for p in learner.network.parameters()))  # type: ignore[arg-type]
+    # AdamW's first step is the rate in every entry; Muon's has singular values near its own.
+    moved = (bias.detach() - before[0]).abs().numpy()
+    np.testing.assert_allclose(moved, final, rtol=5e-3)  # beside 3.0, a float32 has no finer steps
+    values = torch.linalg.svdvals(matrix.detach() - before[1])
+    own = final * learner.training.hidden_rate_factor
+    assert learner.optimizer.rates(final) == pytest.approx({"adam": final, "muon": own})
+    assert values.median() == pytest.approx(own, rel=0.4)
 
 
 def test_the_beginning_is_faster_and_falls_to_the_usual_rate(learner: Learner) -> None:
@@ -96,6 +109,35 @@ def test_the_beginning_is_faster_and_falls_to_the_usual_rate(learner: Learner) -
     assert factor(0) == 1.0
     learner.sessions_seen = 0
     assert learner.gradient_steps() == 1
+
+
+@pytest.mark.parametrize(("algorithm", "expected"), [("path_value", [3, 6, 7, 8]), ("plain", [1, 2, 3, 4])])
+def test_a_batch_of_the_beginning_gets_its_gradient_steps_and_they_share_the_roots(
+    small: SWTConfig, monkeypatch: pytest.MonkeyPatch, algorithm: str, expected: list[int]
+) -> None:
+    early = {"early_sessions": 2 * small.training.sessions_per_step, "early_gradient_steps": 3}
+    config = small.model_copy(
+        update={"training": small.training.model_copy(update={**early, "algorithm": algorithm})}
+    )
+    dataset = load_dataset(config)
+    _, learner = fresh_learner(config, dataset)
+    feed = LearnerFeed(config, dataset, ReplayBuffer.configured(config.training, config.data.session_bars))
+    feed.fill(np.random.default_rng(1))
+    roots: list[int] = []
+
+    def noted(*arguments: Any) -> Any:
+        roots.append(arguments[3])
+        return draw_unroll(*arguments)
+
+    monkeypatch.setattr("swt_training.learner.draw_unroll", noted)
+    taken = []
+    for step in range(4):
+        feed.learn(learner, np.random.default_rng(step))
+        taken.append(learner.average.updates)
+    assert taken == expected
+    if algorithm == "path_value":
+        whole = config.training.unroll_batch
+        assert roots == 6 * [whole // 3] + 2 * [whole]
 
 
 @pytest.mark.parametrize("clip", [0.01, 1.0])

@@ -13,7 +13,7 @@ from swt_training.learner import Learner
 from swt_training.model_losses import draw_unroll
 from swt_training.path_values import path_values_nb
 from swt_training.run_setup import fresh_learner
-from swt_training.survey import BOOTSTRAP_EVERY_BARS, draw_bars, survey, values_at
+from swt_training.survey import BOOTSTRAP_EVERY_BARS, draw_bars, survey, values_now
 
 SESSION = 50
 
@@ -63,8 +63,8 @@ def test_the_survey_is_what_the_network_says_without_dropout() -> None:
     expected = torch.softmax(logits.masked_fill(~masks, -1e9), dim=-1)
     np.testing.assert_allclose(seen.policy[2, 7], expected, atol=1e-5)
     scalars = network.support.scalar(values)
-    at = (np.full(3, 2), np.full(3, 7), np.arange(3))
-    np.testing.assert_allclose(values_at(network, seen.hidden, at, False), scalars, atol=1e-3)
+    np.testing.assert_allclose(values_now(network, batch.observations[2, 7], False), scalars, atol=1e-3)
+    assert network.training, "as the learner left it"
     np.testing.assert_array_equal(seen.bootstrap[:, 7], 0.0)  # not one of the bars that bootstrap
     assert (seen.bootstrap[:, BOOTSTRAP_EVERY_BARS] != 0.0).all()
     assert (seen.bootstrap[:, SESSION] != 0.0).all()

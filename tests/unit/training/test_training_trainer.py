@@ -13,9 +13,10 @@ import torch
 from swt_core.checkpoints import CheckpointStore
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError, StateError
-from swt_core.state import write_json
+from swt_core.state import StateDirectory, write_json
 from swt_inference.engine import InferenceEngine
 from swt_models.export import export_weights
+from swt_training.run_config import RUN_CONFIG_FILE, RunConfig, other_configuration, save_run_config
 from swt_training.trainer import Trainer
 
 TrainerFactory = Callable[..., Trainer]
@@ -174,6 +175,21 @@ def test_another_configuration_does_not_continue_a_run(
     assert "gradient_clip" not in str(refused.value)
 
 
+def test_a_run_of_another_version_is_refused_with_what_can_be_done(small: SWTConfig, tmp_path: Path) -> None:
+    """Its settings can't be restored: this version knows others."""
+    state = StateDirectory(tmp_path)
+    save_run_config(state, small)
+    told = other_configuration(state, small)
+    assert "restore that configuration" in str(told.remedy)
+    record = state.read(RUN_CONFIG_FILE, RunConfig)
+    assert record is not None
+    settings = {key: value for key, value in record.settings.items() if key != "training.early_sessions"}
+    state.write(RUN_CONFIG_FILE, RunConfig(schema_version=1, settings=settings))
+    told = other_configuration(state, small)
+    assert "training.early_sessions: the run has nothing" in str(told)
+    assert "--from" in str(told.remedy)
+
+
 def test_when_a_run_ends_is_not_part_of_what_it_learns(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
@@ -228,7 +244,8 @@ def test_the_locked_profile_of_episode_13475_trains(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
     """Its reward is AMDDP1, learned in the dense form; its observation has its own position features."""
-    training = small.training.model_copy(update={"reward": "amddp1"})
+    rate = {"learning_rate": 2e-4, "hidden_rate_factor": 0.0, "early_sessions": 0}
+    training = small.training.model_copy(update={"reward": "amddp1", **rate})
     features = small.features.model_copy(update={"profile": "episode_13475"})
     trainer = trainer_of(small.model_copy(update={"training": training, "features": features}), tmp_path, 2)
     trainer.run()
