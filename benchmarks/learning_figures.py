@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,10 @@ class Curve:
         """When the curve first reached the goal, seconds; infinite if never."""
         reached = np.flatnonzero(self.pips >= goal_pips)
         return float(self.seconds[reached[0]]) if len(reached) else float("inf")
+
+    def lowest_late(self) -> float:
+        """The lowest of its second half in time, pips: what it earns at least once it has learned."""
+        return float(self.pips[self.seconds >= self.seconds[-1] / 2.0].min())
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,13 @@ class SeedFigures:
         """Seconds to 90 % of the reference; infinite if never, None without such an agent or goal."""
         goal = self.goal_pips()
         return None if goal is None or agent not in self.curves else self.curves[agent].first_s(goal)
+
+    def steady_share(self, agent: str) -> float | None:
+        """The lowest share of the reference in the second half of the time; None without either."""
+        goal = self.goal_pips()
+        if goal is None or agent not in self.curves:
+            return None
+        return self.curves[agent].lowest_late() / (goal / GOAL_SHARE)
 
     def goal_pips(self) -> float | None:
         """90 % of what the reference earns on the curve's sessions; None where that is nothing."""
@@ -117,6 +128,9 @@ def _figures(found: Sequence[SeedFigures], limit_s: float) -> dict[str, Scalar]:
         "best_checkpoint_pips": _mean(_sessions(found, "best")),
         "ppo_time_to_90_s": _finite(times["ppo"]),
         "dqn_time_to_90_s": _finite(times["dqn"]),
+        "steady_share": _lowest(f.steady_share("search") for f in found),
+        "ppo_steady_share": _lowest(f.steady_share("ppo") for f in found),
+        "dqn_steady_share": _lowest(f.steady_share("dqn") for f in found),
         "profit_beyond_chance": bool(pips.mean() > half),
         "test_sessions": len(pips),
         "test_sessions_disjoint": all(f.disjoint for f in found),
@@ -137,6 +151,11 @@ def _median_s(times: Sequence[float | None]) -> float | None:
     known = [t for t in times if t is not None]
     # Never reaching the goal is infinitely late, so the middle one has to have reached it.
     return float(np.sort(known)[len(known) // 2]) if known else None
+
+
+def _lowest(shares: Iterable[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return min(known) if known else None
 
 
 def _finite(value: float | None) -> float | None:

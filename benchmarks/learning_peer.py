@@ -33,7 +33,9 @@ TRIAL_STEPS: Final = 7_000
 def unavailable() -> str | None:
     """Why there are no peers; None when there are."""
     if find_spec("stable_baselines3") is None:
-        return "stable-baselines3 is not installed: pip install swt[bench]"
+        return (
+            "stable-baselines3 is not installed; in the clone: pip install -c requirements.lock -e '.[bench]'"
+        )
     return None
 
 

@@ -12,10 +12,10 @@ _OPENING: Final = """\
 # What was measured
 
 Written by `swt bench page` from `docs/benchmark_results.json`, the record of `swt bench all`: measure again,
-do not edit. What each key means, and how it is measured, is in [benchmarks](benchmarks.md). null: not
-measured here, because what it needs (a peer, a GPU, data) is not installed.
+do not edit. What each key means, and how it is measured, is in [benchmarks](benchmarks.md); null: not asked
+for, never reached, or what it needs (a peer, a GPU, data) is not installed; the benchmark's page says which.
 """
-# Share of the cores in use, or load average a core, from which speeds are no longer the machine's own.
+# Share of the cores in use from which speeds are no longer the machine's own.
 _QUIET: Final = 0.25
 _ROUGH: Final = (
     "**quick**: seconds in place of the real measurement; rough, good for nothing but showing that it runs."
@@ -66,8 +66,8 @@ def _entry(entry: Entry, machine: int) -> Iterator[str]:
     )
     if entry.quick:
         yield f"\n{_ROUGH}"
-    if _busy(entry) > _QUIET:
-        yield "\n**Measured on a busy machine**: speeds are too low."
+    if (entry.busy_before or 0.0) > _QUIET:
+        yield "\n**The machine was busy with something else**: speeds and times are not its own."
     if entry.result is None:
         yield f"\n**Failed**: `{entry.error}`"
         return
@@ -80,16 +80,13 @@ def _entry(entry: Entry, machine: int) -> Iterator[str]:
             yield from _runs(key, value)
 
 
-def _busy(entry: Entry) -> float:
-    if entry.busy_before is not None:
-        return entry.busy_before
-    return (entry.load_before or 0.0) / entry.machine.cores
-
-
 def _load(entry: Entry) -> str:
     if entry.busy_before is not None:
         return f"{entry.busy_before:.0%} of the cores in use before it"
-    return "load before it unknown" if entry.load_before is None else f"load before it {entry.load_before:g}"
+    if entry.load_before is None:
+        return "load before it unknown"
+    # The minute before it is mostly that of the benchmark before it: it says nothing about other work.
+    return f"load average before it {entry.load_before:g}, the benchmark before it included"
 
 
 def _settings(entry: Entry) -> str:

@@ -79,6 +79,7 @@ def train(
     from swt_core.clock import SystemClock
     from swt_core.json_text import to_json
     from swt_core.logs import configure_logging
+    from swt_core.ranking import PIPS_PER_SESSION
     from swt_core.workspace import Workspace
     from swt_training.daemon import run_trainer
 
@@ -128,7 +129,7 @@ def train(
     found = best.metadata
     sqn = "undefined" if found.sqn is None else f"{found.sqn:.2f}"
     typer.echo(
-        f"best: {best.name}, {found.extra['selection_pips_per_session']:+.1f} pips a session, SQN {sqn} "
+        f"best: {best.name}, {found.extra[PIPS_PER_SESSION]:+.1f} pips a session, SQN {sqn} "
         f"({found.trades} trades on the validation range)"
     )
 

@@ -45,7 +45,7 @@ def up(
     config_dir: ConfigDir = None,
     overrides: Overrides = None,
 ) -> None:
-    """Run practice server, trainer, validator and live trader until Ctrl-C; restart what crashes.
+    """Run practice server, trainer, validator and live trader until Ctrl-C; restart what crashes or hangs.
 
     The trader stays idle until `swt live start`. Without credentials its account is at a local practice
     server that replays the test range of the market; with SWT_BROKER_TOKEN and SWT_LIVE__ACCOUNT_ID it is

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -115,7 +116,6 @@ class LocalPool:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
-        self._team.clear()
         self._starter.shutdown()
         if self._files is not None:
             self._files.close()
@@ -129,8 +129,15 @@ class LocalPool:
         self.close()
 
     def _work(self, run: PoolRun) -> None:
-        self._hand_out(run)
-        self._listen(run)
+        try:
+            self._hand_out(run)
+            self._listen(run)
+        except (OSError, RuntimeError, ValueError):
+            if not self._closed:
+                raise
+        # Another thread may close the pool at any moment: pipes and starters are gone then.
+        if self._closed:
+            raise WorkerError("the pool was closed while it worked")
 
     def _hand_out(self, run: PoolRun) -> None:
         for number, worker in enumerate(self._team):
@@ -150,7 +157,8 @@ class LocalPool:
             self._receive(pipes[pipe], run)
         now_s = self._clock.monotonic_s()
         for number, worker in enumerate(self._team):
-            if now_s - worker.heard_s > self._silence_s:
+            # While one froze in mid-sentence nobody listened to the others: what they said waits in the pipe.
+            if now_s - worker.heard_s > self._silence_s and not worker.pipe.poll():
                 self._replace(number, run, "silent", "stopped its heartbeat")
             elif (
                 worker.ready
@@ -162,11 +170,17 @@ class LocalPool:
 
     def _receive(self, number: int, run: PoolRun) -> None:
         worker = self._team[number]
+        # One that freezes in mid-sentence would be waited for without end.
+        patience = threading.Timer(self._silence_s / 2.0, worker.process.kill)
+        patience.daemon = True
+        patience.start()
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
             self._replace(number, run, "dead", "died")
             return
+        finally:
+            patience.cancel()
         worker.heard_s = self._clock.monotonic_s()
         if message == READY:
             worker.ready, worker.started_s = True, worker.heard_s
@@ -192,6 +206,8 @@ class LocalPool:
         worker.process.join()
         # A record of its own each time: other threads read it.
         self.counts = replace(self.counts, **{fault: getattr(self.counts, fault) + 1})
+        if self._closed:
+            return
         _log.warning("worker replaced", worker=number, why=why, exit_code=worker.process.exitcode)
         self._team[number] = self._hire(number)
         if run.try_again(worker.job, why, self._attempts):

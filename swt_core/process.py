@@ -143,11 +143,17 @@ class ManagedProcess:
         """Share of each lasting limit that is used up; 1 is at the limit."""
         return limits_used(self.counters, self._limits)
 
-    def at_least(self, *, episodes: int) -> None:
+    def at_least(self, *, episodes: int = 0, checkpoints: int = 0, hours: float = 0.0) -> None:
         """Take over what the run's own state knows: a lost counter file gives nobody a fresh budget."""
-        if episodes > self.counters.episodes:
-            _log.warning("counters were behind the run", counted=self.counters.episodes, run=episodes)
-            self._file.change(episodes=episodes)
+        counted = self.counters
+        behind = {
+            name: known
+            for name, known in (("episodes", episodes), ("checkpoints", checkpoints), ("hours", hours))
+            if known > getattr(counted, name)
+        }
+        if behind:
+            _log.warning("counters were behind the run", counted=counted.model_dump(), run=behind)
+            self._file.change(**behind)
             self._check_limits()
 
     def should_run(self) -> bool:

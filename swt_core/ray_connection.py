@@ -24,7 +24,8 @@ def import_ray() -> Any:
         import ray
     except ImportError as error:
         raise ConfigError(
-            "pool.kind is ray, but Ray is not installed", remedy="pip install 'swt[ray]'"
+            "pool.kind is ray, but Ray is not installed",
+            remedy="in the clone: pip install -c requirements.lock -e '.[ray]'",
         ) from error
     return ray
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from swt_core.checkpoints import CheckpointRef, CheckpointStore
+from swt_core.ranking import best_of, contest_of, highest_proven
 from swt_core.statistics import RELIABLE_TRADES
 
 HOUR_S = 3600.0
@@ -15,23 +16,13 @@ HOUR_S = 3600.0
 class RetentionRule:
     """What is kept: the last few, the best of each recent hour, each clear improvement.
 
-    The best overall and every protected hash (queued, under validation, DEPLOYed, live) are always kept.
+    The best overall, the highest proven SQN (the best is measured against it) and every protected hash
+    (queued, under validation, DEPLOYed, live) are always kept.
     """
 
     keep_last: int = 5
     keep_hours: int = 24
     improvement_pips: float = 0.5
-
-
-def quality(ref: CheckpointRef) -> tuple[bool, float, float]:
-    """What "better" means among checkpoints: reliable first, then SQN, then expectancy."""
-    metadata = ref.metadata
-    lowest = float("-inf")
-    return (
-        metadata.trades >= RELIABLE_TRADES and metadata.sqn is not None,
-        lowest if metadata.sqn is None else metadata.sqn,
-        lowest if metadata.expectancy_pips is None else metadata.expectancy_pips,
-    )
 
 
 def plan_retention(
@@ -51,6 +42,10 @@ def plan_retention(
     ordered = sorted(refs, key=lambda ref: (ref.metadata.created_s, ref.metadata.order))
     keep = {*protected, best_sha256}
     keep.update(ref.sha256 for ref in ordered[len(ordered) - min(rule.keep_last, len(ordered)) :])
+    for rivals in _grouped(ordered, contest_of):
+        highest = highest_proven(rivals)
+        if highest is not None:
+            keep.add(highest.sha256)
     keep.update(_best_of_hours(ordered, rule.keep_hours))
     keep.update(_improvements(ordered, rule.improvement_pips))
     return [ref for ref in ordered if ref.sha256 not in keep]
@@ -74,13 +69,21 @@ def apply_retention(
 
 
 def _best_of_hours(ordered: Sequence[CheckpointRef], hours: int) -> list[str]:
-    by_hour: dict[int, CheckpointRef] = {}
-    for ref in ordered:
-        hour = int(ref.metadata.created_s // HOUR_S)
-        if hour not in by_hour or quality(ref) >= quality(by_hour[hour]):
-            by_hour[hour] = ref
-    newest = sorted(by_hour)[len(by_hour) - min(hours, len(by_hour)) :]
-    return [by_hour[hour].sha256 for hour in newest]
+    def hour(ref: CheckpointRef) -> int:
+        return int(ref.metadata.created_s // HOUR_S)
+
+    by_hour = sorted(_grouped(ordered, hour), key=lambda group: hour(group[0]))
+    newest = by_hour[len(by_hour) - min(hours, len(by_hour)) :]
+    return [best_of(rivals).sha256 for group in newest for rivals in _grouped(group, contest_of)]
+
+
+def _grouped(
+    refs: Sequence[CheckpointRef], key: Callable[[CheckpointRef], Hashable]
+) -> list[list[CheckpointRef]]:
+    groups: dict[Hashable, list[CheckpointRef]] = {}
+    for ref in refs:
+        groups.setdefault(key(ref), []).append(ref)
+    return list(groups.values())
 
 
 def _improvements(ordered: Sequence[CheckpointRef], improvement_pips: float) -> list[str]:

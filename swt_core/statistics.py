@@ -87,6 +87,20 @@ def sqn(pnls: Pnls, initial_risk: float = 1.0) -> SQN:
     return SQN(value, math.sqrt(trades) * quality, trades, trades >= RELIABLE_TRADES, sqn_label(value))
 
 
+def sqn_standard_error(value: float, trades: int) -> float:
+    """How far an SQN over ``trades`` trades is off by chance, one standard deviation.
+
+    With q = mean/std of a trade, ``√min(N, 100) · √((1 + q²/2) / N)`` (Lo 2002, for independent trades).
+
+    Raises:
+        ValueError: there are fewer than two trades.
+    """
+    if trades < 2:
+        raise ValueError("an SQN needs two trades")
+    scale = math.sqrt(min(trades, SQN_TRADES_CAP))
+    return scale * math.sqrt((1.0 + 0.5 * (value / scale) ** 2) / trades)
+
+
 def expectancy(pnls: Pnls) -> float | None:
     """Mean P&L of a trade, pips; None without trades."""
     values = _finite(pnls)

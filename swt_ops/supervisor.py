@@ -38,6 +38,7 @@ class _Child:
         self.in_a_row = 0
         self.started_s = 0.0
         self.due_s = 0.0
+        self.hung_s: float | None = None
         self.exit_code: int | None = None
         self.lines: deque[str] = deque(maxlen=_LAST_WORDS)
         self.message: str | None = None
@@ -82,9 +83,26 @@ class Supervisor:
                 code = child.process.poll()
                 if code is not None:
                     self._ended(child, code)
+                elif child.hung_s is not None and self._is_deaf(child, child.hung_s):
+                    with suppress(ProcessLookupError):
+                        os.killpg(child.process.pid, signal.SIGKILL)
             elif child.state is ProcessState.WAITING and self._clock.monotonic_s() >= child.due_s:
                 child.restarts += 1
                 self._launch(child)
+
+    def end_hung(self, pid: int, why: str) -> bool:
+        """End a process that hangs: asked now, killed by `tick` after its ``stop_seconds``.
+
+        However it ends, it is started again as after a crash. Returns whether it is one of these.
+        """
+        for child in self._children:
+            if child.state is ProcessState.RUNNING and child.process is not None and child.process.pid == pid:
+                if child.hung_s is None:
+                    child.hung_s = self._clock.monotonic_s()
+                    self._on_event(child.spec.name, f"hangs and is ended: {why}")
+                    self._ask_to_stop(child)
+                return True
+        return False
 
     @property
     def busy(self) -> bool:
@@ -172,13 +190,14 @@ class Supervisor:
     def _ended(self, child: _Child, code: int) -> None:
         self._clean_up(child)
         child.exit_code = code
-        if code == 0:
+        hung, child.hung_s = child.hung_s is not None, None
+        if code == 0 and not hung:
             child.state = ProcessState.FINISHED
             self._on_event(child.spec.name, "finished")
             return
         ran_s = self._clock.monotonic_s() - child.started_s
         child.in_a_row = 1 if ran_s >= self._policy.stable_seconds else child.in_a_row + 1
-        if code == HOPELESS_EXIT_CODE:
+        if code == HOPELESS_EXIT_CODE and not hung:
             self._give_up(child, f"ended with {_code(code)}, which a restart does not cure")
         elif child.in_a_row > self._policy.maximum_in_a_row:
             self._give_up(child, f"crashed {child.in_a_row} times in a row, the last time with {_code(code)}")
@@ -192,6 +211,9 @@ class Supervisor:
         said = f"; it said: {child.lines[-1]}" if child.lines else ""
         child.message = f"{child.spec.name} {why}{said}"
         self._on_event(child.spec.name, f"{child.message}. The others go on; mend it and start again")
+
+    def _is_deaf(self, child: _Child, asked_s: float) -> bool:
+        return self._clock.monotonic_s() - asked_s > child.spec.stop_seconds
 
     def _ask_to_stop(self, child: _Child) -> None:
         assert child.process is not None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+import psutil
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -23,9 +24,11 @@ from swt_ops.stack import Stack
 from swt_ops.status import read_status
 from swt_ops.status_view import up_view
 from swt_ops.supervisor import Supervisor
+from swt_ops.watchdog import Watchdog, WatchPolicy
 
 _TICK_S: Final = 0.2
 _VIEW_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 5.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _COLOURS: Final = ("cyan", "magenta", "yellow", "blue")
 _LEVELS: Final = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
@@ -99,23 +102,33 @@ def run_stack(
     console: Console,
     *,
     policy: RestartPolicy | None = None,
+    hangs: WatchPolicy | None = None,
 ) -> int:
     """Run until a signal, or until nothing is left to run; returns the exit code.
 
     The first signal stops all in order, a second one kills what is left. 1: a process was given up, or
-    had to be killed.
+    had to be killed. A daemon whose heartbeat is stale by ``hangs`` is ended, and started again as after
+    a crash.
 
     Raises:
         StateError: another supervisor works on this workspace.
     """
     lines = Lines(stack.specs, console)
     supervisor = Supervisor(stack.specs, clock, policy=policy, on_line=lines.line, on_event=lines.event)
+    watchdog = Watchdog(
+        workspace,
+        hangs or WatchPolicy(),
+        clock,
+        [spec.name for spec in stack.specs],
+        end=lambda process, age_s: supervisor.end_hung(process.pid, f"its heartbeat is {age_s:.0f} s old"),
+    )
+    hang_watch = _HangWatch(watchdog, lines, clock)
     directory = StateDirectory(workspace.root / _SUPERVISOR_STATE)
     with _one_supervisor(directory), _signals(supervisor.hurry) as asked:
         clean = True
         try:
             supervisor.start()
-            _watch(supervisor, lines, workspace, clock, console, asked)
+            _watch(supervisor, lines, workspace, clock, console, asked, hang_watch)
         finally:
             lines.show(0.0)
             if supervisor.busy:
@@ -134,15 +147,35 @@ def _watch(
     clock: Clock,
     console: Console,
     asked: Callable[[], bool],
+    hang_watch: _HangWatch,
 ) -> None:
     shown_s = -_VIEW_EVERY_S
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while supervisor.busy and not asked():
             supervisor.tick()
+            hang_watch.look()
             if console.is_terminal and clock.monotonic_s() - shown_s >= _VIEW_EVERY_S:
                 shown_s = clock.monotonic_s()
                 live.update(up_view(read_status(workspace, clock), supervisor.views()), refresh=True)
             lines.show(_TICK_S)
+
+
+class _HangWatch:
+    """Looks at heartbeats now and then, and has the supervisor end what hangs."""
+
+    def __init__(self, watchdog: Watchdog, lines: Lines, clock: Clock) -> None:
+        self._watchdog, self._lines, self._clock = watchdog, lines, clock
+        self._looked_s = clock.monotonic_s()
+
+    def look(self) -> None:
+        """One look, if one is due."""
+        if self._clock.monotonic_s() - self._looked_s < _LOOK_EVERY_S:
+            return
+        self._looked_s = self._clock.monotonic_s()
+        try:
+            self._watchdog.look()
+        except (OSError, psutil.Error) as error:
+            self._lines.event("watchdog", f"cannot look: {error}")
 
 
 @contextmanager

@@ -100,6 +100,9 @@ class Watchdog:
         clock: injected time.
         daemons: which of them.
         owner: tells whether a process holds a file; by default from the system's table of open files.
+        end: ends a process, given the age of its heartbeat in seconds, and says whether it is to be ended
+            there; by default it is ended here. A parent must not wait for its own child with this: it
+            would take its exit code.
     """
 
     def __init__(
@@ -109,10 +112,12 @@ class Watchdog:
         clock: Clock,
         daemons: Sequence[str] = WATCHED,
         owner: Callable[[psutil.Process, Path], bool] | None = None,
+        end: Callable[[psutil.Process, float], bool] | None = None,
     ) -> None:
         self._workspace, self._policy, self._clock = workspace, policy, clock
         self._daemons = tuple(daemons)
         self._owner = owner or holds_file
+        self._end = end
         self._first_seen: dict[str, tuple[Heartbeat, float]] = {}
 
     def look(self) -> list[WatchReport]:
@@ -168,6 +173,9 @@ class Watchdog:
         # It may have woken up while we looked: a fresh heartbeat spares it.
         if self._beats_again(directory, heartbeat):
             return Finding.WELL
+        if self._end is not None:
+            taken = self._end(process, heartbeat.age_s(self._clock))
+            return Finding.STOPPED if taken else Finding.FOREIGN
         return end_process(process, self._policy.grace_s)
 
     def _beats_again(self, directory: Path, heartbeat: Heartbeat) -> bool:

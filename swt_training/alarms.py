@@ -76,8 +76,9 @@ def judge_alarms(
     if network is not None:
         if network.unused_codes_share >= config.unused_codes_share:
             found[AlarmName.CHANCE_COLLAPSE] = (
-                f"{network.unused_codes_share:.0%} of the chance codes never occur "
-                f"(perplexity {network.code_perplexity:.2f})"
+                f"{network.unused_codes_share:.0%} of the chance codes never occur or are not foretold "
+                f"(perplexity {network.code_perplexity:.2f}, "
+                f"foretold {network.predicted_code_perplexity:.2f})"
             )
         share = network.value_share_of_support
         if not math.isfinite(share) or share > config.value_share_of_support:

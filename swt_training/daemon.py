@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from swt_core.checkpoints import CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
+from swt_core.config.models import PoolConfig
 from swt_core.local_pool import LocalPool
 from swt_core.logs import get_logger
 from swt_core.metrics import Health, HealthServer, metrics_registry, register_state, while_it_beats
@@ -94,8 +95,8 @@ def _trainer(
 ) -> Trainer:
     # Actors start while this process imports torch; selection waits for its first checkpoint, and is always
     # played here: a cluster without room for it would otherwise end the run.
-    actors = open_pool(config.pool, actors_that_fit(config), clock=clock)
-    selector = LocalPool(1, clock=clock, at_once=False)
+    actors = open_pool(actors_pool(config), actors_that_fit(config), clock=clock)
+    selector = LocalPool(1, task_timeout_s=config.pool.task_timeout_seconds, clock=clock, at_once=False)
     try:
         from swt_training.trainer import Trainer
 
@@ -115,6 +116,13 @@ def _trainer(
         actors.close()
         selector.close()
         raise
+
+
+def actors_pool(config: SWTConfig) -> PoolConfig:
+    """The actors' pool; a task that hangs is noticed, and done by another, before the round is too long."""
+    patience_s = config.trainer_alarms.longest_round_minutes * 60.0 / 3.0
+    timeout_s = min(config.pool.task_timeout_seconds, patience_s)
+    return config.pool.model_copy(update={"task_timeout_seconds": timeout_s})
 
 
 def actors_that_fit(config: SWTConfig, workers: int | None = None) -> int:

@@ -27,7 +27,7 @@ class NetworkFigures:
 
     Attributes:
         code_perplexity: exp of the entropy of the chance codes that occur, from 1 to C.
-        unused_codes_share: share of the C codes that (almost) never occur.
+        unused_codes_share: share of the C codes that (almost) never occur, or are never foretold.
         predicted_code_perplexity: the same of the codes the network foretells, on average.
         mean_absolute_value_pips: mean |V|.
         value_share_of_support: that mean over the bound of the value support.
@@ -86,7 +86,7 @@ class NetworkProbe:
         mean = float(np.abs(values).mean())
         return NetworkFigures(
             code_perplexity=perplexity(shares),
-            unused_codes_share=float((shares < _UNUSED / network.codes).mean()),
+            unused_codes_share=float((np.minimum(shares, predicted) < _UNUSED / network.codes).mean()),
             predicted_code_perplexity=perplexity(predicted),
             mean_absolute_value_pips=mean,
             value_share_of_support=mean / bound,

@@ -26,7 +26,6 @@ class Progress:
     elapsed_s: float
     round_pips: float | None
     expected_pips: float
-    best: Selection | None
     weights: Callable[[], Weights]
 
 

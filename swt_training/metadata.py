@@ -5,16 +5,21 @@ from __future__ import annotations
 import subprocess
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from swt_core.checkpoints import CheckpointData, CheckpointMetadata
 from swt_core.config import SWTConfig
 from swt_core.config.loading import config_hash
+from swt_core.ranking import CONTEST, PIPS_PER_SESSION
 from swt_environments.dataset import Dataset
 from swt_models.architecture import architecture_name, describe
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_training.fine_tune import seen_by
 from swt_training.resume import RunCounters
 from swt_training.selection import Selection
+
+# Which of its run's checkpoints one is: the limit of checkpoints holds even if the counter is lost.
+CHECKPOINT_NUMBER: Final = "checkpoint_number"
 
 
 def checkpoint_metadata(
@@ -24,8 +29,15 @@ def checkpoint_metadata(
     counters: RunCounters,
     selection: Selection,
     created_s: float,
+    number: int,
+    contest: str,
 ) -> CheckpointMetadata:
-    """Provenance and selection figures of the weights at ``counters``."""
+    """Provenance and selection figures of the weights at ``counters``.
+
+    Args:
+        number: of the run's checkpoints this is, from 1 on.
+        contest: which sessions it played by which rules; see `swt_training.selection.contest`.
+    """
     splits, found, parent = dataset.splits, selection.statistics, counters.parent
     own = CheckpointData(
         source=dataset.source,
@@ -53,8 +65,10 @@ def checkpoint_metadata(
         trades=found.trades,
         model_settings=describe(network.model, network.observation),
         extra={
-            "selection_pips_per_session": selection.pips_per_session,
+            PIPS_PER_SESSION: selection.pips_per_session,
             "selection_confidence": selection.mean_confidence,
+            CHECKPOINT_NUMBER: number,
+            CONTEST: contest,
             "learner_sessions": counters.learner_sessions,
             "search": config.trading.search.model_dump(mode="json"),
             "reward": config.training.reward,

@@ -67,7 +67,10 @@ _PLAIN: Final = {
     "Rolling/confidence": ("rolling_confidence", "Mean visit share of the chosen action"),
     # Network
     "Network/code_perplexity": ("network_code_perplexity", "Chance codes in use: exp of their entropy"),
-    "Network/unused_codes_share": ("network_unused_codes_share", "Share of chance codes that never occur"),
+    "Network/unused_codes_share": (
+        "network_unused_codes_share",
+        "Share of chance codes that never occur or are never foretold",
+    ),
     "Network/predicted_code_perplexity": (
         "network_predicted_code_perplexity",
         "Chance codes foretold: exp of their entropy",

@@ -27,7 +27,7 @@ class TrainingMetrics:
     def __init__(self, state: StateDirectory, registry: CollectorRegistry) -> None:
         self._state = state
         self._gauges = _gauges(registry)
-        self._writer = SummaryWriter(str(Path(state.path) / "tensorboard"), flush_secs=30)
+        self._writer: SummaryWriter | None = None
 
     def write(self, step: int, time_s: float, figures: dict[str, float]) -> None:
         """One record; ``step`` is the number of searched episodes. A full disk is logged, not raised."""
@@ -36,17 +36,23 @@ class TrainingMetrics:
                 self._gauges[name].set(value)
         try:
             self._state.append(METRICS_FILE, {"episode": step, "time_s": time_s, **figures}, durable=False)
+            if self._writer is None:
+                self._writer = SummaryWriter(str(Path(self._state.path) / "tensorboard"), flush_secs=30)
             for name, value in figures.items():
                 self._writer.add_scalar(name, value, step, walltime=time_s)
         except (StateError, OSError) as error:
             _log.error("metrics not written", error=str(error))
+            # A writer that failed once fails for ever: the next record begins a new file.
+            self.close()
 
     def close(self) -> None:
         """Flush what can be flushed."""
+        writer, self._writer = self._writer, None
         try:
-            self._writer.close()
+            if writer is not None:
+                writer.close()
         except OSError as error:
-            _log.error("metrics not written", error=str(error))
+            _log.error("metrics not flushed", error=str(error))
 
 
 def _gauges(registry: CollectorRegistry) -> dict[str, Gauge]:

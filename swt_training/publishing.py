@@ -5,26 +5,29 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from swt_core.checkpoints import CheckpointStore
+import numpy as np
+from numpy.typing import NDArray
+
+from swt_core.checkpoints import CheckpointMetadata, CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
 from swt_core.errors import StateError
 from swt_core.logs import get_logger
 from swt_core.process import ManagedProcess
 from swt_core.protected import protected_by_live, protected_by_validation
+from swt_core.ranking import CONTEST, best_of, contest_of
 from swt_core.retention import RetentionRule, apply_retention
 from swt_core.state import StateDirectory, write_bytes
-from swt_core.statistics import RELIABLE_TRADES
 from swt_core.workspace import Workspace
 from swt_environments.dataset import Dataset
 from swt_inference.rollout import RolloutResult
 from swt_models.export import Weights, export_weights
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_training.figures import selection_figures
-from swt_training.metadata import checkpoint_metadata
+from swt_training.metadata import CHECKPOINT_NUMBER, checkpoint_metadata
 from swt_training.metrics import TrainingMetrics
 from swt_training.resume import RunCounters
-from swt_training.selection import BackgroundPlay, Selection, summarise
+from swt_training.selection import BackgroundPlay, contest, summarise
 from swt_training.selfplay import PlayTask
 from swt_training.waiting import wait_for
 
@@ -35,6 +38,7 @@ LAST_EPISODE_FILE = "last_episode.txt"
 @dataclass(frozen=True)
 class _Pending:
     future: Future[list[RolloutResult]]
+    first_rows: NDArray[np.int64]
     weights: Weights
     counters: RunCounters
 
@@ -46,7 +50,6 @@ class Publisher:
     on the clock.
 
     Attributes:
-        best: figures of the best checkpoint of this start, if there was one.
         disk_well: whether the last checkpoint could be written.
     """
 
@@ -67,13 +70,14 @@ class Publisher:
         self._store = CheckpointStore(workspace.checkpoints)
         self._state = StateDirectory(workspace.training_state)
         # A broken manifest or best.json is refused now, not after a minute of training.
-        self._store.list()
+        published = [ref.metadata.extra.get(CHECKPOINT_NUMBER, 0) for ref in self._store.list()]
+        if episodes:  # a run that goes on; another's checkpoints use up nothing of a new one's
+            process.at_least(checkpoints=max(published, default=0))
         self._store.best()
         self._pending: _Pending | None = None
         self._last_s = clock.monotonic_s()
         self._last_episode = episodes
         self._longest_s = config.trainer_alarms.longest_round_minutes * 60.0
-        self.best: Selection | None = None
         self.disk_well = True
 
     def due(self, episodes: int) -> bool:
@@ -89,7 +93,8 @@ class Publisher:
     def start(self, network: StochasticMuZeroNetwork, counters: RunCounters, task: PlayTask) -> None:
         """Begin the selection of the network's present weights."""
         self._last_s, self._last_episode = self._clock.monotonic_s(), counters.episodes
-        self._pending = _Pending(self._selector.submit([task]), export_weights(network), counters)
+        future = self._selector.submit([task])
+        self._pending = _Pending(future, task.first_rows, export_weights(network), counters)
 
     def is_new(self, episodes: int) -> bool:
         """Whether anything was played since the last selection, and may still be published."""
@@ -107,15 +112,19 @@ class Publisher:
         selection = summarise(result)
         now_s = self._clock.time_s()
         metadata = checkpoint_metadata(
-            self._config, self._dataset, network, pending.counters, selection, now_s
+            self._config,
+            self._dataset,
+            network,
+            pending.counters,
+            selection,
+            now_s,
+            number=self._process.counters.checkpoints + 1,
+            contest=contest(self._config, self._dataset, pending.first_rows),
         )
-        best = self._best_figures()
         try:
             ref = self._store.save(pending.weights, metadata)
             self._process.count(checkpoints=1)
-            if selection.better_than(*best):
-                self._store.mark_best(ref)
-                self.best = selection
+            self._name_best(ref.metadata)
             write_bytes(self._state.file(LAST_EPISODE_FILE), f"{pending.counters.episodes}\n".encode())
         except StateError as error:
             # A full disk must not end the run: the last good checkpoint stays, and an alarm is raised.
@@ -132,14 +141,12 @@ class Publisher:
         )
         self._retain(now_s)
 
-    def _best_figures(self) -> tuple[float | None, float | None]:
-        """Proven SQN and pips per session of the store's best: the store remembers, over any crash."""
-        best = self._store.best()
-        if best is None:
-            return None, None
-        found = best.metadata
-        proven = found.trades >= RELIABLE_TRADES and found.sqn is not None and found.sqn > 0
-        return found.sqn if proven else None, found.extra["selection_pips_per_session"]
+    def _name_best(self, newest: CheckpointMetadata) -> None:
+        """All that played the same sessions are compared, not only this start's: they outlive any crash."""
+        named = self._store.best()
+        best = best_of([ref for ref in self._store.list() if contest_of(ref) == newest.extra[CONTEST]])
+        if named is None or best.sha256 != named.sha256:
+            self._store.mark_best(best)
 
     def _retain(self, now_s: float) -> None:
         try:
@@ -152,4 +159,8 @@ class Publisher:
         rule = RetentionRule(
             keep_last=training.keep_last_checkpoints, improvement_pips=training.keep_improvement_pips
         )
-        apply_retention(self._store, rule, protected=protected)
+        try:
+            apply_retention(self._store, rule, protected=protected)
+        except (StateError, OSError) as error:
+            _log.error("old checkpoints not deleted", error=str(error))
+            self.disk_well = False

@@ -22,7 +22,12 @@ _log = get_logger(__name__)
 
 
 class TrainingDiverged(SWTError):
-    """The run leaves the finite numbers again and again, whatever state it starts from."""
+    """The run leaves the finite numbers again and again, whatever state it starts from.
+
+    A restart begins at the same saved state with the same batches: the exit code says that none cures it.
+    """
+
+    exit_code = 2
 
 
 class Recovery:

@@ -38,6 +38,7 @@ class RunCounters(StateRecord):
     episodes: int = Field(0, ge=0, description="sessions searched by actors")
     skipped_steps: int = Field(0, ge=0, description="learner steps dropped for not being finite")
     rollbacks: int = Field(0, ge=0, description="returns to the last good state")
+    hours: float = Field(0.0, ge=0, description="time spent running when this was saved, hours")
     averaged_steps: int = Field(0, ge=0, description="gradient steps in the average of the weights")
     parent: ParentRecord | None = Field(None, description="the checkpoint the run began from")
     boundaries_s: tuple[int, int]

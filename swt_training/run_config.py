@@ -10,7 +10,7 @@ from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError, StateError
 from swt_core.logs import get_logger
 from swt_core.state import StateDirectory, StateRecord
-from swt_training.run_setup import LEARNING_SECTIONS, neutral_training
+from swt_training.run_setup import LEARNING_SECTIONS, neutral
 
 RUN_CONFIG_FILE: Final = "run_config.json"
 _log = get_logger(__name__)
@@ -24,7 +24,7 @@ class RunConfig(StateRecord):
 
 def learning_settings(config: SWTConfig) -> dict[str, Any]:
     """Every setting that determines the learned weights."""
-    sections = config.model_copy(update={"training": neutral_training(config.training)})
+    sections = neutral(config)
     found: dict[str, Any] = {}
     for section in LEARNING_SECTIONS:
         _flatten(section, getattr(sections, section).model_dump(mode="json"), found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from swt_core.config import SWTConfig, TrainingConfig
+from swt_core.config import SWTConfig, TradingConfig, TrainingConfig
 from swt_core.config.loading import config_hash
 from swt_core.errors import ConfigError
 from swt_environments.dataset import Dataset
@@ -29,14 +29,18 @@ LEARNING_SECTIONS = ("data", "features", "model", "training", "trading")
 
 def learning_hash(config: SWTConfig) -> str:
     """Hash of what determines the learned weights; not of when a run ends or reports, or where."""
-    training = neutral_training(config.training)
-    return config_hash(config.model_copy(update={"training": training}), LEARNING_SECTIONS)
+    return config_hash(neutral(config), LEARNING_SECTIONS)
 
 
-def neutral_training(training: TrainingConfig) -> TrainingConfig:
-    """``training`` with what only decides when a run ends or reports, or where, at its defaults."""
+def neutral(config: SWTConfig) -> SWTConfig:
+    """``config`` with what decides nothing that is learned at its defaults.
+
+    That is when a run ends or reports, and where; and the order size, for profit is counted in pips.
+    """
     usual = TrainingConfig()
-    return training.model_copy(update={name: getattr(usual, name) for name in NEUTRAL_KEYS})
+    training = config.training.model_copy(update={name: getattr(usual, name) for name in NEUTRAL_KEYS})
+    trading = config.trading.model_copy(update={"units": TradingConfig().units})
+    return config.model_copy(update={"training": training, "trading": trading})
 
 
 def fresh_learner(config: SWTConfig, dataset: Dataset) -> tuple[StochasticMuZeroNetwork, Learner]:

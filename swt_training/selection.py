@@ -6,15 +6,19 @@ learned.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swt_core.config import SWTConfig
 from swt_core.pool import WorkerPool
 from swt_core.shared_arrays import Arrays, SharedArrays
 from swt_core.statistics import TradeStatistics, trade_statistics
+from swt_environments.dataset import Dataset
 from swt_inference.rollout import RolloutResult
 from swt_training.reanalysis import Reanalysis, ReanalysisTask, is_finite, reanalyse_sessions
 from swt_training.selfplay import PlayTask, is_sound, play_sessions
@@ -32,24 +36,21 @@ class Selection:
     action_shares: tuple[float, ...]
     mean_confidence: float
 
-    @property
-    def proven_sqn(self) -> float | None:
-        """SQN where it may be used to choose: at least 30 trades, and a profit."""
-        mine = self.statistics.sqn
-        return mine.value if mine.reliable and mine.value is not None and mine.value > 0 else None
 
-    def better_than(self, sqn: float | None, pips_per_session: float | None) -> bool:
-        """Against the best so far: its proven SQN, and its pips per session (both None: there is none).
+def contest(config: SWTConfig, dataset: Dataset, first_rows: Int64) -> str:
+    """A hash of the sessions that selection plays and the rules it plays by: only equal ones compare.
 
-        A higher proven SQN wins. Where neither has one, pips per session decide: a model that stays flat
-        earns 0 and beats one that loses.
-        """
-        if sqn is None and pips_per_session is None:
-            return True
-        mine = self.proven_sqn
-        if mine is not None or sqn is not None:
-            return mine is not None and (sqn is None or mine > sqn)
-        return pips_per_session is not None and self.pips_per_session > pips_per_session
+    Checkpoints of another contest may lie in the same store: of a run whose state is gone, say.
+    """
+    rules = {
+        "bars": dataset.bars.sha256,
+        "rows": np.asarray(first_rows, np.int64).tolist(),
+        "session_bars": config.data.session_bars,
+        "features": dataset.market.processor.version,
+        # profit is counted in pips
+        "trading": config.trading.model_dump(mode="json", exclude={"units"}),
+    }
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
 def summarise(result: RolloutResult) -> Selection:

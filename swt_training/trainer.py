@@ -52,7 +52,7 @@ from swt_training.run_setup import (
     learning_hash,
     require_supported,
 )
-from swt_training.selection import BackgroundPlay, Selection, selection_rows
+from swt_training.selection import BackgroundPlay, selection_rows
 from swt_training.selfplay import PlayTask, exploration_temperature
 from swt_training.session_table import SessionTable
 from swt_training.waiting import RoundAbandoned, wait_for
@@ -122,7 +122,6 @@ class Trainer:
         else:
             self.feed.fill(self._rng(_INITIAL))
             save_run_config(self.state, config)
-        process.at_least(episodes=self.counters.episodes)
         rollbacks = self.counters.rollbacks
         self.watch = RunWatch(
             config.trainer_alarms,
@@ -150,11 +149,6 @@ class Trainer:
             self.counters.episodes,
         )
         self._last_state_s = self._started_s = clock.monotonic_s()
-
-    @property
-    def best(self) -> Selection | None:
-        """Figures of the best checkpoint of this start, if there was one."""
-        return self._publisher.best
 
     def run(self) -> None:
         """Train until a limit, a stop or ``training.maximum_minutes``; then publish a last checkpoint."""
@@ -228,7 +222,7 @@ class Trainer:
             self.clock.monotonic_s() - started_s,
         )
         figures = round_figures(results, losses, self.learner, self.replay.statistics(), times)
-        self._report(figures | self.watch.look(results, losses))
+        self._report(figures | self.watch.look(results))
 
     def _report(self, figures: dict[str, float]) -> None:
         counters = self.counters
@@ -247,14 +241,16 @@ class Trainer:
                     self.clock.monotonic_s() - self._started_s,
                     figures.get("Performance/self_play_pips"),
                     figures["Loss/expected_pips"],
-                    self.best,
                     self.learner.average.weights,
                 )
             )
 
     def _submit_self_play(self) -> Future[list[RolloutResult]]:
         config, counters = self.config, self.counters
-        self._actor_weights = self._actors.share(self.learner.average.weights())
+        weights = self._shared(self._actors, "actors")
+        if weights is None:
+            return _nothing_to_play()
+        self._actor_weights = weights
         temperature = exploration_temperature(config.training, counters.episodes)
         tasks, allowed = [], self.process.remaining_episodes
         for number in range(self.actors_per_round):
@@ -298,7 +294,7 @@ class Trainer:
         """Some replayed sessions, searched again with the weights this round began with."""
         counters, table = self.counters, self.replay.table
         count = min(self.config.training.reanalyse_sessions_per_round, len(table))
-        if not count or not self._plays():
+        if not count or not self._plays() or "actors" in self.watch.without_weights:
             return None
         rng = self._rng(_REANALYSIS, counters.round)
         chosen = table.taken(np.sort(rng.choice(len(table), count, replace=False)))
@@ -337,11 +333,24 @@ class Trainer:
         )
 
     def _select(self) -> None:
+        weights = self._shared(self._selector, "selection")
+        if weights is None:
+            return
         # First the state, then the checkpoint: a kill must not leave a checkpoint of a run nobody can resume.
         self._save_state()
-        weights = self._selector.share(self.learner.average.weights())
         task = self._task(weights, self.selected_rows, seed=(0,), exploring=False, temperature=0.0)
         self._publisher.start(self.learner.average.network, self.counters, task)
+
+    def _shared(self, player: BackgroundPlay, who: str) -> SharedArrays | None:
+        """The weights that play, where ``who`` finds them; None where no disk has room: learning goes on."""
+        try:
+            weights = player.share(self.learner.average.weights())
+        except OSError as error:
+            _log.error("weights not shared, nothing is played", who=who, error=str(error))
+            self.watch.without_weights.add(who)
+            return None
+        self.watch.without_weights.discard(who)
+        return weights
 
     def _save_state(self) -> None:
         weights = export_weights(self.network)
@@ -354,7 +363,8 @@ class Trainer:
         }
         self._last_state_s = self.clock.monotonic_s()
         try:
-            save_state(self.state, self.counters, arrays)
+            hours = self.process.counters.hours
+            save_state(self.state, self.counters.model_copy(update={"hours": hours}), arrays)
         except StateError as error:
             _log.error("resume state not written", error=str(error))
             self.watch.state_well = False
@@ -376,7 +386,9 @@ class Trainer:
         self.replay.restore(under("replay", arrays))
         self.learner.sessions_seen = counters.learner_sessions
         self.learner.skipped_steps = counters.skipped_steps
-        self.counters = counters
+        # Hours are the process's to count; the saved ones only stand in for a counter file that is lost.
+        self.process.at_least(episodes=counters.episodes, hours=counters.hours)
+        self.counters = counters.model_copy(update={"hours": 0.0})
         _log.info("resumed", round=counters.round, episodes=counters.episodes)
 
     def _rng(self, *key: int) -> np.random.Generator:

@@ -25,6 +25,7 @@ class RunWatch:
     Attributes:
         recovery: goes back to the last good state.
         state_well: whether the resume state and the checkpoints could be written last time.
+        without_weights: who could be given none to play with, for want of room.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class RunWatch:
         self.recovery = Recovery(config, learner, rollbacks)
         self._rolled_back = False
         self.state_well = True
+        self.without_weights: set[str] = set()
+        self._skipped = learner.skipped_steps
 
     def check_steps(self, losses: Sequence[LossParts]) -> None:
         """After a round's steps, before anything uses the weights.
@@ -54,19 +57,22 @@ class RunWatch:
         if self.recovery.check(losses):
             self._rolled_back = True
 
-    def look(self, results: Sequence[RolloutResult], losses: Sequence[LossParts]) -> dict[str, float]:
+    def look(self, results: Sequence[RolloutResult]) -> dict[str, float]:
         """Take in a round; returns its rolling, network and alarm figures."""
         self._rolling.add(results)
         rolling = self._rolling.figures()
         network = self._probe.look(self._learner.network)
         found = judge_alarms(self._config, rolling, network)
-        skipped = sum(loss.skipped for loss in losses)
+        # Of a batch that serves several gradient steps the later ones are in no record of losses.
+        skipped, self._skipped = self._learner.skipped_steps - self._skipped, self._learner.skipped_steps
         if skipped:
-            found[AlarmName.NOT_FINITE] = f"{skipped} of {len(losses)} steps of the last round were dropped"
+            found[AlarmName.NOT_FINITE] = f"{skipped} gradient steps of the last round were dropped"
         if self._rolled_back:
             found[AlarmName.ROLLED_BACK] = f"back to the last good state {self.recovery.rollbacks} times"
-        if not (self.state_well and self._process.disk_well):
-            found[AlarmName.DISK] = "resume state, checkpoint or counters cannot be written"
+        if self.without_weights or not (self.state_well and self._process.disk_well):
+            found[AlarmName.DISK] = (
+                "resume state, checkpoint, counters or weights for actors cannot be written"
+            )
         self._board.show(found)
         return {
             **rolling_figures(rolling),

@@ -16,7 +16,9 @@ class ValidationConfig(Section):
         "FULL", description="depth of an automatic validation"
     )
     quick_sessions: int = Field(50, ge=1, description="sessions of a QUICK validation")
-    monte_carlo_runs: int = Field(1000, ge=50, description="resampled equity curves")
+    monte_carlo_runs: int = Field(
+        1000, ge=50, description="resampled equity curves of FULL; COMPREHENSIVE makes ten times as many"
+    )
     poll_seconds: float = Field(5.0, gt=0, description="how often checkpoints/ is looked at, s")
     minimum_interval_minutes: float = Field(
         15.0, ge=0, description="least time between automatic runs, minutes"

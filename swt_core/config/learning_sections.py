@@ -75,7 +75,9 @@ class TrainingConfig(Section):
         96, ge=0, description="learner steps before self-play begins, in rounds of at most four"
     )
     head_start_threads: int = Field(2, ge=1, le=64, description="threads of the learner during them")
-    sessions_per_step: int = Field(16, ge=1, le=512, description="fresh sessions in each path-value step")
+    sessions_per_step: int = Field(
+        16, ge=1, le=512, description="sessions in each learner step, replayed ones included"
+    )
     gradient_share: float = Field(
         0.125, gt=0, le=1, description="share of each session's bars at which a step takes its gradient"
     )

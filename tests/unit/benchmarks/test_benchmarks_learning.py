@@ -32,6 +32,7 @@ from benchmarks.learning_markets import (
 )
 from benchmarks.learning_picture import save_curves
 from benchmarks.random_network import random_network
+from benchmarks.registry import BenchmarkOptions
 from benchmarks.snapshots import SnapshotWriter, read_snapshots
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError
@@ -252,8 +253,78 @@ def test_a_curve_is_measured_finely_until_the_goal_and_coarsely_beyond(
     monkeypatch.setattr(learning, "held_out", earned)
     agent = learning._Agent("search", tmp_path, learning_run.RunRecord())
     rows = np.zeros(1, np.int64)
-    fine = learning._curve(SerialPool(), _config(), agent, rows, 4.0)
-    assert fine.pips.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 11.0]
-    assert fine.first_s(4.0) == 4.0
+    fine = learning._curve(SerialPool(), _config(), agent, rows, 1.0)
+    assert fine.pips.tolist() == [0.0, 1.0, 3.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+    assert fine.first_s(1.0) == 1.0
     without_goal = learning._curve(SerialPool(), _config(), agent, rows, None)
-    assert without_goal.seconds.tolist() == [0.0, 3.0, 6.0, 9.0, 11.0]
+    assert without_goal.seconds.tolist() == [0.0, 3.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+
+
+def test_steadiness_is_the_lowest_share_of_the_second_half() -> None:
+    curve = Curve(np.array([1.0, 4.0, 5.0, 8.0, 10.0]), np.array([0.0, 10.0, 90.0, 80.0, 100.0]))
+    assert curve.lowest_late() == 80.0
+    steady = _seed(search=[80.0, 100.0], prior=[70.0, 90.0], reference=[100, 100])
+    assert steady.steady_share("search") == pytest.approx(0.9)  # 90 after 4 s, 95 after 8 s
+    found = pooled_figures([steady], 60)
+    assert (found["steady_share"], found["dqn_steady_share"]) == (pytest.approx(0.9), None)
+    assert found["ppo_steady_share"] == pytest.approx(0.91)
+
+
+def test_every_agent_gets_the_same_time_and_is_judged_on_the_same_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole benchmark, but for the trainings themselves, which are some weights that lie there."""
+    config = _config()
+    processor = _dataset().market.processor
+    shape = ObservationShape.for_profile("swt", processor.market_size, processor.position_size)
+    network = export_weights(random_network(config.model, shape))
+    layers = {
+        "0.weight": np.ones((4, processor.observation_size), np.float32),
+        "0.bias": np.zeros(4, np.float32),
+    }
+    asked: dict[str, tuple[float | None, str]] = {}
+
+    def train(module: str, config: SWTConfig, directory: Path, *arguments: str) -> learning_run.RunRecord:
+        asked[directory.name] = (config.training.maximum_minutes, config.training.algorithm)
+        directory.mkdir(exist_ok=True)
+        writer = SnapshotWriter(directory / learning_run.SNAPSHOTS)
+        for second in (3.0, 66.0):
+            writer.offer(second, lambda: layers if arguments else network)
+        if directory.name == "ours":
+            save_file(network, directory / learning_run.BEST_FILE)
+        return learning_run.RunRecord(elapsed_s=66.0, episodes=7, learner_sessions=70, has_best=True)
+
+    monkeypatch.setattr(learning, "_train", train)
+    monkeypatch.setattr(learning, "LocalPool", lambda _: SerialPool())
+    monkeypatch.setattr(learning.learning_peer, "unavailable", lambda: None)
+    settings = dict(setting.split("=") for setting in SMALL)
+    settings |= {"sessions": "4", "curve_sessions": "2", "seeds": "1", "minutes": "1", "ablations": "plain"}
+    found = learning.run(BenchmarkOptions(seed=3, settings=settings | {"output": str(tmp_path)}))
+    assert {name: minutes for name, (minutes, _) in asked.items()} == {
+        "warm": 0.01,
+        "ours": 1.0,
+        "ppo": 1.1,  # as long as ours really took
+        "dqn": 1.1,
+        "plain": 1.0,
+    }
+    assert [name for name, (_, algorithm) in asked.items() if algorithm == "plain"] == ["plain"]
+    for key in (
+        "pips_per_episode",
+        "ci95",
+        "trades_per_episode",
+        "reference_pips",
+        "share_of_reference",
+        "ppo_pips",
+    ):
+        assert isinstance(found[key], float), key
+    # The same weights are the last, the best and the plain algorithm's; the same layers both peers'.
+    assert (
+        found["search_pips"]
+        == found["pips_per_episode"]
+        == found["plain_pips"]
+        == found["best_checkpoint_pips"]
+    )
+    assert found["ppo_pips"] == found["dqn_pips"]
+    assert found["test_sessions"] == 4
+    assert Path(str(found["learning_curve_png"])).exists()
+    assert {"time_to_90_s", "time_ratio_ppo", "prior_pips", "search_gain_pips"} <= found.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from swt_cli.main import app
 from swt_core.clock import ManualClock, SystemClock
 from swt_core.state import StateDirectory, append_jsonl
 from swt_core.workspace import Workspace
+from swt_ops import training_dashboard
+from swt_training.metric_names import FIGURES
 
 WIDE = {"COLUMNS": "200", "LINES": "60"}
 
@@ -27,8 +30,9 @@ def workspace(tmp_path: Path) -> Workspace:
             "Training/learner_sessions": 51.0 * number, "Performance/self_play_pips": -100.0 + number,
             "Rolling/expectancy_pips": -3.0 + number / 10, "Rolling/win_rate": 0.415,
             "Rolling/trades": 77.0, "Rolling/sessions": 88.0, "Rolling/trade_ratio": 0.5,
-            "Rolling/confidence": 0.62, "Rolling/hold_share": 0.9, "Rolling/buy_share": 0.03,
-            "Actions/HOLD": 0.9, "Loss/total": 5.0 / number, "Loss/policy": float("nan"),
+            "Rolling/confidence": 0.62, "Rolling/action_hold": 0.9, "Rolling/action_buy": 0.05,
+            "Rolling/action_sell": 0.02, "Rolling/action_close": 0.03,
+            "Rolling/sqn": 2.6, "Loss/total": 5.0 / number, "Loss/policy": float("nan"),
             "Training/buffer_sessions": 32.0 * number, "Training/buffer_trading_share": 0.9,
         }  # fmt: skip
         append_jsonl(made.training_state / "metrics.jsonl", row, durable=False)
@@ -63,8 +67,24 @@ def test_one_frame_has_every_panel_and_no_figure_that_is_not_finite(workspace: W
     for panel in panels:
         assert panel in text, panel
     assert "nan" not in text
-    assert "▁" in text
-    assert "█" in text
+    # 90 % of 20 blocks, 5 % of them
+    for part in ("90.0% " + 18 * "█", " 5.0% █", "2.60 (good)", "▁"):
+        assert part in text, part
+    assert "█" * 19 not in text.split("limits")[0]
+
+
+def test_every_rolling_figure_that_is_shown_is_one_that_the_trainer_writes() -> None:
+    source = Path(training_dashboard.__file__).read_text()
+    shown = set(re.findall(r'"((?:Rolling|Loss|Training|Selection|Network|Performance)/\w+)"', source))
+    shown |= {f"Rolling/action_{name}" for name in training_dashboard._ACTION_COLOURS}
+    assert len(shown) > 20
+    assert shown <= set(FIGURES)
+
+
+def test_the_time_to_the_limit_is_the_rest_at_this_pace(workspace: Workspace) -> None:
+    # 360 episodes are left, at 2 a second
+    _, text = swt(workspace.root, "dashboard", "--once")
+    assert re.search(r"to the limit +3 min 00 s", text), text
 
 
 def test_a_trainer_that_hangs_is_an_alarm(workspace: Workspace) -> None:

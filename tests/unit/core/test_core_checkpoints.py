@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from swt_core.checkpoints import (
     require_compatible,
 )
 from swt_core.errors import CheckpointError, CorruptCheckpointError, IncompatibleModelError, StateError
-from swt_core.retention import RetentionRule, apply_retention, plan_retention, quality
+from swt_core.ranking import CONTEST, PIPS_PER_SESSION
+from swt_core.retention import RetentionRule, apply_retention, plan_retention
 
 DATA = CheckpointData(
     source="regimes",
@@ -360,12 +362,19 @@ def test_metadata_that_would_make_a_bad_name_or_number_is_refused(changes: dict[
 
 
 def refs(*specs: tuple[float, float | None, int]) -> list[CheckpointRef]:
-    """Checkpoints with (hour, expectancy, trades); SQN follows the expectancy."""
+    """Checkpoints with (hour, expectancy, trades); SQN and pips per session follow the expectancy."""
     return [
         CheckpointRef(
             Path(f"{n}"),
             f"{n}",
-            metadata(n, created_s=hour * 3600.0, expectancy_pips=pips, sqn=pips, trades=trades),
+            metadata(
+                n,
+                created_s=hour * 3600.0,
+                expectancy_pips=pips,
+                sqn=pips,
+                trades=trades,
+                extra={} if pips is None else {PIPS_PER_SESSION: pips},
+            ),
         )
         for n, (hour, pips, trades) in enumerate(specs)
     ]
@@ -392,14 +401,35 @@ def test_retention_keeps_the_best_of_each_recent_hour() -> None:
         (0.1, 5.0, 50), (1.1, 1.0, 50), (1.2, 9.0, 10), (1.3, 2.0, 50), (2.5, None, 0), (2.9, None, 0)
     )
     rule = RetentionRule(keep_last=0, keep_hours=2, improvement_pips=1e9)
-    # 9.0 comes from ten trades: unreliable, it does not beat a reliable 2.0.
-    assert kept(all_refs, rule) == ["0", "3", "5"]
+    # 9.0 comes from ten trades: unreliable, it does not beat a reliable 2.0. Of equals the first stays.
+    assert kept(all_refs, rule) == ["0", "3", "4"]
 
 
 def test_retention_keeps_each_clear_reliable_improvement() -> None:
     all_refs = refs((0, 1.0, 50), (0, 1.4, 50), (0, 1.5, 50), (0, 9.0, 29), (0, None, 50), (0, 2.0, 30))
     rule = RetentionRule(keep_last=0, keep_hours=0, improvement_pips=0.5)
     assert kept(all_refs, rule) == ["0", "2", "5"]
+
+
+def test_retention_keeps_the_highest_reliable_sqn_for_the_best_is_measured_against_it() -> None:
+    all_refs = refs((0, 1.0, 50), (0, 4.0, 50), (0, 9.0, 29), (0, 3.0, 50))
+    assert kept(all_refs, NOTHING, best_sha256="3") == ["0", "1", "3"]
+
+
+def test_retention_measures_each_run_against_its_own_sessions() -> None:
+    """Checkpoints of a run whose state is gone may lie beside: their SQN is of other sessions."""
+    ours, foreign = refs((0, 1.0, 50), (0, 3.0, 50)), refs((0, 9.0, 50), (0, 8.0, 50))
+    foreign = [
+        replace(
+            ref,
+            sha256=f"foreign {ref.sha256}",
+            metadata=ref.metadata.model_copy(update={"extra": {**ref.metadata.extra, CONTEST: "other"}}),
+        )
+        for ref in foreign
+    ]
+    assert kept([*foreign, *ours], NOTHING) == ["foreign 0", "1"]
+    hourly = RetentionRule(keep_last=0, keep_hours=1, improvement_pips=1e9)
+    assert kept([*foreign, *ours], hourly) == ["foreign 0", "1"]
 
 
 def test_retention_never_touches_the_best_or_what_others_need() -> None:
@@ -432,8 +462,3 @@ def test_retention_applied_deletes_files_and_reports_them(store: CheckpointStore
     assert gone == [saved[0]]
     assert store.list() == saved[1:]
     assert apply_retention(CheckpointStore(store.directory / "none"), NOTHING) == []
-
-
-def test_better_means_reliable_then_sqn_then_expectancy() -> None:
-    low, high, lucky, blank = refs((0, 1.0, 30), (0, 2.0, 30), (0, 50.0, 29), (0, None, 100))
-    assert sorted([high, blank, lucky, low], key=quality) == [blank, lucky, low, high]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +174,45 @@ def test_a_frozen_worker_is_noticed_by_its_silence(tmp_path: Path) -> None:
         list(pool.map(square, [1]))
         assert list(pool.map(freeze_once, [tmp_path / "x"])) == ["survived"]
         assert pool.counts.silent == pool.counts.replaced >= 1
+
+
+def freeze_in_mid_sentence(marker: Path) -> str:
+    """Its first worker says how long its next message is, and stops."""
+    if not marker.exists():
+        marker.write_text("frozen")
+        pipe = next(o for o in gc.get_objects() if isinstance(o, Connection) and not o.closed)
+        os.write(pipe.fileno(), struct.pack("!i", 1000))
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return "survived"
+
+
+def test_a_worker_that_freezes_in_mid_sentence_is_not_waited_for(tmp_path: Path) -> None:
+    with LocalPool(2, silence_s=4.0, attempts=2) as pool:
+        list(pool.map(square, [1, 2]))
+        assert list(pool.map(freeze_in_mid_sentence, [tmp_path / "x"])) == ["survived"]
+        # The other one, to whom nobody could listen meanwhile, is none the worse for it.
+        assert pool.counts == PoolCounts(done=3, retried=1, dead=1)
+
+
+def test_who_waits_for_a_pool_that_is_closed_learns_of_it(tmp_path: Path) -> None:
+    pool = LocalPool(1, heartbeat_s=0.05)
+    marker, failures = tmp_path / "begun", []
+
+    def wait_for_ever() -> None:
+        try:
+            list(pool.map(hang_once, [marker]))
+        except WorkerError as error:
+            failures.append(error)
+
+    waiting = threading.Thread(target=wait_for_ever)
+    waiting.start()
+    pause = threading.Event()
+    while not marker.exists():
+        pause.wait(0.01)
+    pool.close()
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+    assert len(failures) == 1
 
 
 def poisoned_once(marker: Path) -> str:

@@ -124,12 +124,14 @@ def test_a_swallowed_exception_gives_no_further_episode(state: StateDirectory) -
         assert (played, managed.counters.episodes, managed.remaining_episodes) == (3, 3, 0)
 
 
-def test_a_lost_counter_file_gives_no_fresh_budget(state: StateDirectory) -> None:
-    with process(state, maximum_episodes=5) as managed:
-        managed.at_least(episodes=5)
+@pytest.mark.parametrize("used", [{"episodes": 5}, {"checkpoints": 5}, {"hours": 5.0}])
+def test_a_lost_counter_file_gives_no_fresh_budget(state: StateDirectory, used: dict[str, float]) -> None:
+    limits = {f"maximum_{name}": limit for name, limit in used.items()}
+    with process(state, **limits) as managed:
+        managed.at_least(**used)
         assert not managed.should_run()
         assert managed.limit_lasts
-    with process(state, maximum_episodes=5) as again:
+    with process(state, **limits) as again:
         assert not again.should_run()
 
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swt_core.statistics import expectancy, profit_factor, sqn, sqn_label, trade_statistics, win_rate
+from swt_core.statistics import (
+    expectancy,
+    profit_factor,
+    sqn,
+    sqn_label,
+    sqn_standard_error,
+    trade_statistics,
+    win_rate,
+)
 
 PIPS = st.floats(min_value=-1000, max_value=1000, allow_nan=False).map(lambda x: round(x, 3))
 
@@ -118,3 +126,16 @@ def test_everything_at_once_agrees_with_each_alone() -> None:
     assert result.win_rate == win_rate(pnls)
     assert result.profit_factor == profit_factor(pnls)
     assert result.sqn == sqn(pnls, 2.0)
+
+
+@pytest.mark.parametrize(("trades", "quality"), [(40, 0.2), (100, 0.5), (700, 0.55)])
+def test_the_error_of_an_sqn_is_how_much_sqns_of_the_same_system_differ(trades: int, quality: float) -> None:
+    rng = np.random.default_rng(5)
+    drawn = [sqn(rng.normal(quality, 1.0, trades)).value for _ in range(2000)]
+    expected = sqn_standard_error(np.sqrt(min(trades, 100)) * quality, trades)
+    assert np.std([value for value in drawn if value is not None]) == pytest.approx(expected, rel=0.06)
+
+
+def test_an_sqn_of_one_trade_has_no_error() -> None:
+    with pytest.raises(ValueError, match="two trades"):
+        sqn_standard_error(1.0, 1)

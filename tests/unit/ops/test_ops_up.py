@@ -19,6 +19,7 @@ from swt_core.workspace import Workspace
 from swt_ops.processes import ProcessSpec, RestartPolicy
 from swt_ops.stack import Stack
 from swt_ops.up import readable, run_stack
+from swt_ops.watchdog import WatchPolicy
 
 
 def stack(*programs: tuple[str, str]) -> Stack:
@@ -71,6 +72,48 @@ def test_a_process_that_cannot_run_is_given_up_and_the_code_says_so(tmp_path: Pa
     )
     assert code == 1
     assert "no bars" in text
+
+
+HANGS_AT_FIRST = """
+import signal, sys
+from pathlib import Path
+from swt_core.clock import SystemClock
+from swt_core.state import StateDirectory
+
+state = StateDirectory(Path(sys.argv[1]))
+with state.writer():
+    state.beat(SystemClock(), "training")
+    first = not state.file("hung").exists()
+    state.file("hung").touch()
+    if first and sys.argv[2] == "obeys":  # as a trainer does: it ends in good order, with 0
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    elif first:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while first:
+        signal.pause()
+    print("well again", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("manner", "end"), [("obeys", "exit code 0"), ("deaf", "SIGKILL")])
+def test_a_daemon_that_hangs_is_ended_and_started_again_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manner: str, end: str
+) -> None:
+    monkeypatch.setattr("swt_ops.up._LOOK_EVERY_S", 0.1)
+    command = (sys.executable, "-c", HANGS_AT_FIRST, str(tmp_path / "training_state"), manner)
+    made = Stack(
+        (ProcessSpec("trainer", command, dict(os.environ), stop_seconds=1.0),), (), "http://127.0.0.1:1"
+    )
+    console = Console(file=io.StringIO(), width=160)
+    hangs = WatchPolicy(stale_after_s=0.5, confirm_s=0.2)
+    policy = RestartPolicy(first_seconds=0.01)
+    code = run_stack(made, Workspace(tmp_path), SystemClock(), console, policy=policy, hangs=hangs)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert code == 0
+    assert "hangs and is ended: its heartbeat is" in text
+    assert f"ended with {end}; it is started again" in text
+    assert "well again" in text
 
 
 def test_a_signal_stops_what_runs(tmp_path: Path) -> None:

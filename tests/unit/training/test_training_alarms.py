@@ -151,10 +151,15 @@ def test_the_probe_sees_a_collapsed_encoder_and_an_exploding_value_head(
             last.weight.zero_()
             last.bias.copy_(torch.arange(8.0))
         network.prediction.heads.bias("value")[-1] = 1e4
+        network.afterstate_prediction.heads.bias("chance")[0] = 50.0
     broken = probe.look(network)
+    # Outcomes are the market's own: what may collapse is what the network foretells.
+    assert broken.predicted_code_perplexity == pytest.approx(1.0, abs=1e-3)
+    assert AlarmName.CHANCE_COLLAPSE not in judge_alarms(CONFIG, rolling(), sound)
+    assert broken.unused_codes_share >= 0.5
+    assert AlarmName.CHANCE_COLLAPSE in judge_alarms(CONFIG, rolling(), broken)
     if chance == "codebook":
         assert broken.code_perplexity == pytest.approx(1.0)
-        assert broken.unused_codes_share == pytest.approx(7 / 8)
     assert AlarmName.VALUE_EXPLOSION in judge_alarms(CONFIG, rolling(), broken)
 
 

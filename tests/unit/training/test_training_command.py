@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from swt_cli.main import app
 from swt_core.checkpoints import CheckpointStore
-from swt_core.errors import SWTError
+from swt_core.config.models import PoolConfig
+from swt_core.errors import ConfigError, SWTError
 from swt_core.process import ProcessCounters
 from swt_core.state import read_json
 
@@ -51,6 +52,18 @@ def test_a_checkpoint_that_is_not_there_is_refused_before_anything_starts(tmp_pa
     assert code == 2
     assert "checkpoint_none.safetensors" in told
     assert not (tmp_path / "training_state").exists()
+
+
+def test_pool_ray_is_the_pool_that_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def no_cluster(pool: PoolConfig, *_: object, **__: object) -> None:
+        asked.append(pool.kind)
+        raise ConfigError("no cluster here")
+
+    monkeypatch.setattr("swt_training.daemon.open_pool", no_cluster)
+    assert train(tmp_path, "--pool", "ray") == (2, "no cluster here")
+    assert asked == ["ray"]
 
 
 def test_a_gpu_that_is_absent_is_bad_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from swt_core.pool import SerialPool
 from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
-from swt_training.daemon import ACTOR_GB, TRAINER_GB, actors_that_fit
+from swt_training.daemon import ACTOR_GB, TRAINER_GB, actors_pool, actors_that_fit
 from swt_training.gauges import register_gauges
 from swt_training.trainer import Trainer
 from swt_training.waiting import RoundAbandoned, wait_for
@@ -213,3 +213,15 @@ def test_by_default_no_more_actors_start_than_the_memory_limit_has_room_for(
     assert actors_that_fit(written_down, cores) == 20
     cluster = config.model_copy(update={"pool": PoolConfig(kind="ray")})
     assert actors_that_fit(cluster, cores) == 0
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "longest_minutes", "expected_s"), [(1800, 30, 600), (60, 30, 60), (600, 9, 180)]
+)
+def test_a_hung_actor_is_replaced_before_its_round_is_too_long(
+    small: SWTConfig, timeout_s: float, longest_minutes: float, expected_s: float
+) -> None:
+    alarms = small.trainer_alarms.model_copy(update={"longest_round_minutes": longest_minutes})
+    pool = small.pool.model_copy(update={"task_timeout_seconds": timeout_s})
+    config = small.model_copy(update={"trainer_alarms": alarms, "pool": pool})
+    assert actors_pool(config).task_timeout_seconds == expected_s

@@ -70,6 +70,7 @@ def test_a_bad_second_step_of_a_batch_is_counted_but_the_batch_was_none(
     assert trainer.counters.skipped_steps == trainer.counters.learner_steps == 6
     assert trainer.counters.averaged_steps == 6
     assert trainer.counters.rollbacks == 0
+    assert raised(tmp_path) == {AlarmName.NOT_FINITE}
 
 
 def test_bad_steps_in_a_row_bring_the_last_good_state_back_without_old_moments(

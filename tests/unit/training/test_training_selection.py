@@ -1,64 +1,35 @@
-"""Which checkpoint is the best."""
+"""What selection plays, and whose figures may be compared."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from swt_core.config import SWTConfig
-from swt_core.statistics import trade_statistics
 from swt_environments.dataset import load_dataset
 from swt_inference.engine import InferenceEngine
 from swt_inference.int8_evaluator import Int8Evaluator
 from swt_inference.numba_evaluator import NumbaEvaluator
 from swt_training.run_setup import fresh_learner
-from swt_training.selection import Selection, selection_rows
+from swt_training.selection import contest, selection_rows
 from swt_training.selfplay import frozen_evaluator
 
 
-def selection(pnls: list[float], sessions: int = 100) -> Selection:
-    return Selection(
-        statistics=trade_statistics(np.array(pnls)),
-        pips_per_session=sum(pnls) / sessions,
-        trades_per_session=len(pnls) / sessions,
-        action_shares=(1.0, 0.0, 0.0, 0.0),
-        mean_confidence=0.9,
-    )
-
-
-FLAT = selection([])
-LOSING = selection([-5.0, 1.0] * 30)
-LUCKY = selection([50.0, 40.0])
-GOOD = selection([5.0, -1.0] * 30)
-BETTER = selection([6.0, -1.0] * 30)
-
-
-def wins(challenger: Selection, best: Selection) -> bool:
-    return challenger.better_than(best.proven_sqn, best.pips_per_session)
-
-
-def test_the_first_selection_is_the_best_whatever_it_is() -> None:
-    assert LOSING.better_than(None, None)
-    assert FLAT.better_than(None, None)
-
-
-@pytest.mark.parametrize(
-    ("challenger", "best", "expected"),
-    [
-        (BETTER, GOOD, True),
-        (GOOD, BETTER, False),
-        (GOOD, LUCKY, True),  # 30 trades and an SQN beat two lucky ones
-        (LUCKY, GOOD, False),
-        (FLAT, LOSING, True),  # staying out beats losing
-        (LOSING, FLAT, False),
-        (LUCKY, FLAT, True),
-        (GOOD, GOOD, False),
-    ],
-)
-def test_proven_quality_beats_luck_and_staying_out_beats_losing(
-    challenger: Selection, best: Selection, expected: bool
-) -> None:
-    assert wins(challenger, best) is expected
+def test_only_the_same_sessions_by_the_same_rules_are_one_contest(small: SWTConfig) -> None:
+    dataset = load_dataset(small)
+    rows = selection_rows(dataset.splits.validation.starts, 10, 1)
+    same = contest(small, dataset, rows)
+    units = small.trading.model_copy(update={"units": 500})
+    assert contest(small.model_copy(update={"trading": units}), dataset, rows.copy()) == same
+    sure = small.trading.model_copy(update={"minimum_confidence": 0.6})
+    others = [
+        contest(small, dataset, rows[1:]),
+        contest(small.model_copy(update={"trading": sure}), dataset, rows),
+        contest(small, replace(dataset, bars=dataset.bars.rows(slice(0, -1))), rows),
+    ]
+    assert len({same, *others}) == 4
 
 
 def test_selection_sessions_are_fixed_by_the_seed() -> None:

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from swt_core.checkpoints import CheckpointStore
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError, StateError
+from swt_core.pool import SerialPool
 from swt_core.state import StateDirectory, write_json
 from swt_inference.engine import InferenceEngine
 from swt_models.export import export_weights
+from swt_training.alarms import AlarmName
+from swt_training.metrics import TrainingMetrics
 from swt_training.run_config import RUN_CONFIG_FILE, RunConfig, other_configuration, save_run_config
 from swt_training.trainer import Trainer
 
@@ -87,8 +92,12 @@ def test_a_run_resumes_bit_for_bit_across_its_fast_beginning(
     assert_same(whole, second)
 
 
-def test_a_torn_newest_state_falls_back_to_the_one_before(
-    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, uninterrupted: Trainer
+def test_a_torn_newest_state_falls_back_to_the_one_before_and_says_so(
+    small: SWTConfig,
+    trainer_of: TrainerFactory,
+    tmp_path: Path,
+    uninterrupted: Trainer,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = tmp_path / "torn"
     trainer_of(small, root, 4).run()
@@ -97,7 +106,10 @@ def test_a_torn_newest_state_falls_back_to_the_one_before(
     newest.write_bytes(newest.read_bytes()[:-100])
     # the counters of the process are ahead now, as after a power cut: the work of a round is repeated
     (root / "training_state" / "process.json").unlink()
+    capsys.readouterr()
     third = trainer_of(small, root, 8)
+    said = capsys.readouterr()
+    assert "resume state is broken, trying the one before" in said.out + said.err
     assert third.counters.round == 2
     third.run()
     assert third.counters.round == 4
@@ -154,6 +166,67 @@ def test_a_full_disk_does_not_end_a_run_and_is_said(
         assert f"{what} not written" in said.out + said.err
 
 
+def test_a_disk_that_fills_up_while_old_checkpoints_go_does_not_end_a_run(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = small.training.model_copy(update={"keep_last_checkpoints": 1, "keep_improvement_pips": 1e6})
+    trainer = trainer_of(small.model_copy(update={"training": kept}), tmp_path, 16)
+
+    def no_space(*_: object) -> None:
+        raise StateError("manifest.json cannot be written")
+
+    monkeypatch.setattr("swt_core.checkpoints.CheckpointStore.delete", no_space)
+    trainer.run()
+    assert trainer.counters.episodes == 16
+    assert not trainer._publisher.disk_well
+    assert len(CheckpointStore(tmp_path / "checkpoints").list()) > 2
+
+
+def test_without_room_for_the_actors_weights_it_learns_on_and_says_so(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(small, tmp_path, 100)
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(SerialPool, "share", no_space)
+        trainer._round()
+        assert trainer.counters.episodes == 0
+        assert trainer.counters.learner_steps == small.training.steps_per_round
+        assert {alarm.name for alarm in trainer.watch._board.on} == {AlarmName.DISK}
+        trainer._select()
+    # The actors have room again, selection has not been tried: it still says so.
+    trainer._round()
+    assert trainer.counters.episodes == 2
+    assert {alarm.name for alarm in trainer.watch._board.on} == {AlarmName.DISK}
+    trainer._select()
+    trainer._round()
+    assert trainer.watch._board.on == ()
+
+
+def test_tensorboard_goes_on_after_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer remembers a failure for ever: it takes another one."""
+    metrics = TrainingMetrics(StateDirectory(tmp_path), CollectorRegistry())
+    metrics.write(1, 1.0, {"Loss/total": 1.0})
+    failed = metrics._writer
+    assert failed is not None
+
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(failed, "add_scalar", no_space)
+        metrics.write(2, 2.0, {"Loss/total": 2.0})
+    metrics.write(3, 3.0, {"Loss/total": 3.0})
+    assert metrics._writer not in (None, failed)
+    metrics.close()
+    found = EventAccumulator(str(tmp_path / "tensorboard"))
+    found.Reload()
+    assert [event.step for event in found.Scalars("Loss/total")] == [1, 3]
+
+
 def test_without_any_sound_state_it_refuses_rather_than_starts_over(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
@@ -190,12 +263,14 @@ def test_a_run_of_another_version_is_refused_with_what_can_be_done(small: SWTCon
     assert "--from" in str(told.remedy)
 
 
-def test_when_a_run_ends_is_not_part_of_what_it_learns(
+def test_when_a_run_ends_and_the_order_size_are_no_part_of_what_it_learns(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
     trainer_of(small, tmp_path, 4).run()
     training = small.training.model_copy(update={"maximum_minutes": 5.0})
-    assert trainer_of(small.model_copy(update={"training": training}), tmp_path, 6).counters.round == 2
+    trading = small.trading.model_copy(update={"units": 500})
+    changed = small.model_copy(update={"training": training, "trading": trading})
+    assert trainer_of(changed, tmp_path, 6).counters.round == 2
 
 
 def test_checkpoints_can_be_loaded_and_say_what_was_held_out(
