@@ -29,5 +29,5 @@ def test_no_number_means_85_percent_of_the_cores(monkeypatch: pytest.MonkeyPatch
 
 def test_ray_that_is_not_installed_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install 'swt\[ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -c requirements.lock -e '\.\[ray\]'"):
         open_pool(PoolConfig(kind="ray"))

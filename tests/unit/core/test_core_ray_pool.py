@@ -20,7 +20,7 @@ from swt_core.pool import PoolCounts, WorkerError
 from swt_core.ray_pool import RayPool
 from swt_core.shared_arrays import SharedArrays
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'swt[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
 # Ray's workers cannot import a test module.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]

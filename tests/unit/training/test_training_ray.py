@@ -23,7 +23,7 @@ from swt_core.workspace import Workspace
 from swt_models.export import export_weights
 from swt_training.trainer import Trainer
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'swt[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
