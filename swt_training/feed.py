@@ -65,9 +65,10 @@ class LearnerFeed:
             reward, codes = PRESETS[training.reward], learner.network.codes
             batch = plain_batch(self.dataset.market, sessions, codes, reward, selected)
             return plain_step(learner, batch, rng)
-        wanted = min(training.replayed_sessions_per_step, training.sessions_per_step - 1)
+        per_step = learner.batch_sessions()
+        wanted = min(training.replayed_sessions_per_step, per_step - 1)
         sessions, selected = self._replayed(wanted, rng)
-        fresh = training.sessions_per_step - (wanted if sessions is not None else 0)
+        fresh = per_step - (wanted if sessions is not None else 0)
         return learner.step(
             session_batch(
                 self.dataset.market,

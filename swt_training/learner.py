@@ -34,7 +34,7 @@ Int64 = NDArray[np.int64]
 OFF_PATH_SHARE = 0.3
 # An untrained policy that trades at every bar only pays spreads; e³ : 1 for HOLD starts it patient.
 INITIAL_HOLD_LOGIT = 3.0
-WARM_UP_STEPS = 5
+WARM_UP_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class Learner:
         decayed = t.final_learning_rate + 0.5 * (t.learning_rate - t.final_learning_rate) * (
             1.0 + float(np.cos(np.pi * progress))
         )
-        warm = min(1.0, (self.sessions_seen + 1) / (WARM_UP_STEPS * t.sessions_per_step))
+        first = self._first_sessions()
+        warm = min(1.0, (self.sessions_seen + first) / (WARM_UP_STEPS * first))
         return decayed * warm * (1.0 + (t.early_rate_factor - 1.0) * self._early_share())
 
     def _early_share(self) -> float:
@@ -114,6 +115,21 @@ class Learner:
     def gradient_steps(self) -> int:
         """How many gradient steps the next batch of sessions gets."""
         return self.training.early_gradient_steps if self._early_share() > 0.0 else 1
+
+    def batch_sessions(self) -> int:
+        """Sessions of the next step: in the fast beginning few at first, then half as many as were seen.
+
+        What is learned first is learned from few sessions as well; later the noise of a batch is what
+        limits a step. So batches grow (Smith et al. 2018), up to ``sessions_per_step``.
+        """
+        if self._early_share() == 0.0:
+            return self.training.sessions_per_step
+        return min(self.training.sessions_per_step, max(self._first_sessions(), self.sessions_seen // 2))
+
+    def _first_sessions(self) -> int:
+        t = self.training
+        early = t.early_sessions > 0 and t.algorithm == "path_value"
+        return min(t.early_sessions_per_step, t.sessions_per_step) if early else t.sessions_per_step
 
     def step(self, batch: SessionBatch, rng: np.random.Generator) -> LossParts:
         """Learn from a batch of sessions: one gradient step, in the fast beginning some.

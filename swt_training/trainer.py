@@ -64,8 +64,6 @@ Int64 = NDArray[np.int64]
 # What a random stream is for; part of its seed.
 _BATCH, _ACTOR, _ROWS, _REPLAY, _INITIAL, _REANALYSIS, _FRESH, _DROPOUT = 11, 12, 13, 14, 15, 16, 17, 18
 STATE_EVERY_S = 30.0
-# Nobody waits for a round of the head start: a short one is seen, and stopped, the sooner.
-HEAD_START_ROUND = 4
 
 
 class Trainer:
@@ -281,8 +279,7 @@ class Trainer:
             torch.set_num_threads(1)
             return training.steps_per_round
         torch.set_num_threads(training.head_start_threads)
-        left = training.head_start_steps - self.counters.learner_steps
-        return min(HEAD_START_ROUND, training.steps_per_round, left)
+        return 1  # nobody waits for such a round: one step is seen, and stopped, the sooner
 
     def _learn(self, step: int) -> LossParts:
         self.process.keep_alive()

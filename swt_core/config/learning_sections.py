@@ -59,6 +59,12 @@ class TrainingConfig(Section):
     early_gradient_steps: int = Field(
         2, ge=1, le=16, description="gradient steps for each batch of sessions in it; later 1"
     )
+    early_sessions_per_step: int = Field(
+        6,
+        ge=1,
+        le=512,
+        description="sessions of its first step; they grow with those seen to sessions_per_step",
+    )
     fine_tune_learning_rate: float = Field(
         3e-4, gt=0, le=1, description="peak learning rate of a run that began from a checkpoint"
     )
@@ -71,9 +77,7 @@ class TrainingConfig(Section):
         lt=1,
         description="share of the average that each step keeps; its weights play and are published; 0: none",
     )
-    head_start_steps: int = Field(
-        96, ge=0, description="learner steps before self-play begins, in rounds of at most four"
-    )
+    head_start_steps: int = Field(96, ge=0, description="learner steps before self-play begins, each a round")
     head_start_threads: int = Field(2, ge=1, le=64, description="threads of the learner during them")
     sessions_per_step: int = Field(
         16, ge=1, le=512, description="sessions in each learner step, replayed ones included"

@@ -111,6 +111,26 @@ def test_the_beginning_is_faster_and_falls_to_the_usual_rate(learner: Learner) -
     assert learner.gradient_steps() == 1
 
 
+def test_batches_begin_small_and_grow_with_half_of_what_was_seen(learner: Learner) -> None:
+    early = {"early_sessions": 400, "early_sessions_per_step": 6, "sessions_per_step": 16}
+    learner.training = learner.training.model_copy(update=early)
+    sizes, rates = [], []
+    for _ in range(9):
+        sizes.append(learner.batch_sessions())
+        rates.append(learner.learning_rate())
+        learner.sessions_seen += sizes[-1]
+    assert sizes == [6, 6, 6, 9, 13, 16, 16, 16, 16]
+    # The rate warms up over the same small batches.
+    assert rates[:3] == pytest.approx([rates[2] * share for share in (1 / 3, 2 / 3, 1.0)], rel=0.1)
+    for usual in ({"early_sessions": 0}, {"algorithm": "plain"}):
+        learner.sessions_seen, fast = 0, learner.training
+        learner.training = fast.model_copy(update=usual)
+        assert learner.batch_sessions() == 16
+        learner.training = fast
+    learner.sessions_seen = 400
+    assert learner.batch_sessions() == 16
+
+
 @pytest.mark.parametrize(("algorithm", "expected"), [("path_value", [3, 6, 7, 8]), ("plain", [1, 2, 3, 4])])
 def test_a_batch_of_the_beginning_gets_its_gradient_steps_and_they_share_the_roots(
     small: SWTConfig, monkeypatch: pytest.MonkeyPatch, algorithm: str, expected: list[int]
