@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from swt_core.config.explain import describe
+from swt_core.config.loading import PACKAGED_CONFIG_DIR
 from swt_core.config.models import SWTConfig
 
 _OPENING: Final = """\
@@ -49,7 +51,7 @@ Other variables: `SWT_STATE_DIR` (root of the state directories, as `--state-dir
 
 def configuration_page() -> str:
     """The page as Markdown."""
-    parts = [_OPENING]
+    parts = [_OPENING, _profiles()]
     for name, model in _sections(SWTConfig):
         rows = [
             f"| `{key}` | {_value(field.get_default(call_default_factory=True))} | {_cell(describe(field))} "
@@ -61,6 +63,15 @@ def configuration_page() -> str:
         table = ["| key | default | allowed | meaning |", "|---|---|---|---|", *rows]
         parts.append(f"## {name}\n\n{about}\n\n" + "\n".join(table) + "\n")
     return "\n".join(parts)
+
+
+def _profiles() -> str:
+    """The packaged profiles, each with the comment that its file begins with."""
+    rows = []
+    for file in sorted((PACKAGED_CONFIG_DIR / "profiles").glob("*.yaml")):
+        lines = itertools.takewhile(lambda line: line.startswith("#"), file.read_text().splitlines())
+        rows.append(f"| `{file.stem}` | {_cell(' '.join(line.lstrip('# ') for line in lines))} |")
+    return "\n".join(["## Profiles\n", "| profile | what for |", "|---|---|", *rows]) + "\n"
 
 
 def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
