@@ -41,6 +41,8 @@ def save_curves(stem: Path, market: str, found: Sequence[SeedFigures]) -> Path:
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    names = {one.reference_name for one in found}
+    rule = names.pop() if len(names) == 1 else "best known rule of each seed"
     for i, one in enumerate(found):
         for agent, curve in one.curves.items():
             axes.plot(
@@ -59,7 +61,7 @@ def save_curves(stem: Path, market: str, found: Sequence[SeedFigures]) -> Path:
                 color="black",
                 linestyle=":",
                 linewidth=1.0,
-                label=one.reference_name if i == 0 else None,
+                label=rule if i == 0 else None,
             )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
