@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swt_core.checkpoints import CheckpointMetadata, CheckpointStore
+from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock
 from swt_core.config import SWTConfig
 from swt_core.errors import StateError
 from swt_core.logs import get_logger
 from swt_core.process import ManagedProcess
 from swt_core.protected import protected_by_live, protected_by_validation
-from swt_core.ranking import CONTEST, best_of, contest_of
+from swt_core.ranking import best_of, contest_of
 from swt_core.retention import RetentionRule, apply_retention
 from swt_core.state import StateDirectory, write_bytes
 from swt_core.workspace import Workspace
@@ -124,7 +124,7 @@ class Publisher:
         try:
             ref = self._store.save(pending.weights, metadata)
             self._process.count(checkpoints=1)
-            self._name_best(ref.metadata)
+            self._name_best(ref)
             write_bytes(self._state.file(LAST_EPISODE_FILE), f"{pending.counters.episodes}\n".encode())
         except StateError as error:
             # A full disk must not end the run: the last good checkpoint stays, and an alarm is raised.
@@ -141,10 +141,10 @@ class Publisher:
         )
         self._retain(now_s)
 
-    def _name_best(self, newest: CheckpointMetadata) -> None:
+    def _name_best(self, newest: CheckpointRef) -> None:
         """All that played the same sessions are compared, not only this start's: they outlive any crash."""
         named = self._store.best()
-        best = best_of([ref for ref in self._store.list() if contest_of(ref) == newest.extra[CONTEST]])
+        best = best_of([ref for ref in self._store.list() if contest_of(ref) == contest_of(newest)])
         if named is None or best.sha256 != named.sha256:
             self._store.mark_best(best)
 
