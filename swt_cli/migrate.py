@@ -96,6 +96,7 @@ def checkpoint(
     from swt_core.clock import SystemClock
     from swt_core.instruments import instrument
     from swt_core.json_text import to_json
+    from swt_core.state import StateDirectory
     from swt_core.workspace import Workspace
     from swt_features.processor import FeatureProcessor
     from swt_models.observation import ObservationShape
@@ -109,16 +110,19 @@ def checkpoint(
     imported = import_pth(file, config, shape)
     saved = None
     if not dry_run:
-        saved = save_imported(
-            imported,
-            CheckpointStore(Workspace(state_dir).checkpoints),
-            config,
-            shape,
-            features.version,
-            name=file.name,
-            written_s=file.stat().st_mtime,
-            now_s=SystemClock().time_s(),
-        )
+        workspace = Workspace(state_dir)
+        # A trainer that publishes there at the same moment would write the same manifest.
+        with StateDirectory(workspace.training_state).writer():
+            saved = save_imported(
+                imported,
+                CheckpointStore(workspace.checkpoints),
+                config,
+                shape,
+                features.version,
+                name=file.name,
+                written_s=file.stat().st_mtime,
+                now_s=SystemClock().time_s(),
+            )
     if as_json:
         tensors = {name: list(value.shape) for name, value in imported.weights.items()}
         typer.echo(

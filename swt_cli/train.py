@@ -43,7 +43,8 @@ def train(
         typer.Option(
             "--from",
             metavar="CHECKPOINT",
-            help="Begin a fresh run from a checkpoint's weights, with training.fine_tune_learning_rate.",
+            help="Begin a fresh run from a checkpoint's weights, with training.fine_tune_learning_rate: "
+            "a path, or another run's DIRECTORY/best or DIRECTORY/newest.",
         ),
     ] = None,
     health_port: Annotated[
@@ -80,6 +81,7 @@ def train(
     from swt_core.json_text import to_json
     from swt_core.logs import configure_logging
     from swt_core.ranking import PIPS_PER_SESSION
+    from swt_core.statistics import sqn_text
     from swt_core.workspace import Workspace
     from swt_training.daemon import run_trainer
 
@@ -127,9 +129,10 @@ def train(
         typer.echo("no checkpoint yet")
         return
     found = best.metadata
-    sqn = "undefined" if found.sqn is None else f"{found.sqn:.2f}"
+    expectancy = "–" if found.expectancy_pips is None else f"{found.expectancy_pips:+.2f}"
     typer.echo(
-        f"best: {best.name}, {found.extra[PIPS_PER_SESSION]:+.1f} pips a session, SQN {sqn} "
+        f"best: {best.name}, {found.extra[PIPS_PER_SESSION]:+.1f} pips a session, "
+        f"SQN {sqn_text(found.sqn, found.trades)}, {expectancy} pips a trade "
         f"({found.trades} trades on the validation range)"
     )
 

@@ -117,7 +117,12 @@ class CheckpointStore:
             bytes=len(data),
             metadata=metadata,
         )
-        self._write_manifest({**manifest.checkpoints, metadata.file_name: entry})
+        try:
+            self._write_manifest({**manifest.checkpoints, metadata.file_name: entry})
+        except StateError:
+            with suppress(OSError):
+                (self.directory / metadata.file_name).unlink()
+            raise
         return self._ref(metadata.file_name, entry)
 
     def load(
@@ -187,9 +192,10 @@ class CheckpointStore:
             # The trainer may have named another best and deleted this one since: look again.
             named, best = best, _read_state(self.directory / BEST_FILE, _Best)
             if best == named:
+                path = self.directory / BEST_FILE
                 raise CheckpointError(
-                    f"{self.directory / BEST_FILE} names {named.name}, which the manifest does not have",
-                    remedy="let the trainer name a new best, or remove best.json",
+                    f"{path} names {named.name}, which the manifest does not have",
+                    remedy=f"delete {path}: the trainer names the best again at its next checkpoint",
                 )
         return None
 
@@ -224,12 +230,16 @@ class CheckpointStore:
         (self.directory / ref.name).unlink(missing_ok=True)
 
     def sweep(self) -> Sequence[Path]:
-        """Remove what a crash left behind: temporary files, and checkpoints no manifest lists."""
+        """Remove what a crash left behind: temporary files, and checkpoints the manifest does not list.
+
+        Without a manifest none of these goes: it may be the one that is lost.
+        """
         listed = self._manifest().checkpoints
         leftovers = [*self.directory.glob(".*.tmp")]
-        leftovers += [
-            path for path in self.directory.glob(f"checkpoint_*{SUFFIX}") if path.name not in listed
-        ]
+        if listed:
+            leftovers += [
+                path for path in self.directory.glob(f"checkpoint_*{SUFFIX}") if path.name not in listed
+            ]
         for path in leftovers:
             with suppress(FileNotFoundError):
                 path.unlink()

@@ -13,6 +13,7 @@ class ProcessCounters(StateRecord):
     """What a run has used up so far, over all its restarts."""
 
     episodes: int = Field(0, ge=0)
+    repeated_episodes: int = Field(0, ge=0, description="lost with a kill and played again, not in episodes")
     checkpoints: int = Field(0, ge=0)
     hours: float = Field(0.0, ge=0, description="time spent running, hours")
     starts: int = Field(0, ge=0, description="how often the process was started")

@@ -7,8 +7,9 @@ The main loop owns it::
             process.count(episodes=play())
             process.beat("training")
 
-A loop that does not ask `should_run` cannot pass a limit either: `count` raises then. A run that met a
-limit stays at it over restarts. Nobody can subclass it to have other rules.
+A loop that does not ask `should_run` cannot pass a limit either: `count` raises then, also at the second
+count after the hours, memory or CPU ran out. A run that met a limit stays at it over restarts. Nobody can
+subclass it to have other rules.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ class ManagedProcess:
         self._stop_reason: str | None = None
         self._on_stop: list[Callable[[], None]] = []
         self._asked_to_stop = threading.Event()
+        self._asked_s: float | None = None
+        self._counted = self._counted_late = False
         self._finished = threading.Event()
         self._signals: SignalWatch | None = None
 
@@ -143,6 +146,24 @@ class ManagedProcess:
         """Share of each lasting limit that is used up; 1 is at the limit."""
         return limits_used(self.counters, self._limits)
 
+    def resume_at(self, episodes: int, hours: float) -> None:
+        """Go on from a saved state: what was counted after it was lost with a kill and is done again.
+
+        It is the run that is limited, so it ends at the same episode as one that nobody killed; hours, also
+        those of lost work, are never given back, so that a run killed again and again ends too.
+
+        Raises:
+            RuntimeError: episodes were counted since this start already.
+        """
+        if self._counted:
+            raise RuntimeError("a run resumes before it counts")
+        counted = self.counters
+        if (lost := counted.episodes - episodes) > 0:
+            _log.warning("episodes that were lost are played again", episodes=lost)
+            self._file.change(episodes=episodes, repeated_episodes=counted.repeated_episodes + lost)
+            self._forget_limit()
+        self.at_least(episodes=episodes, hours=hours)
+
     def at_least(self, *, episodes: int = 0, checkpoints: int = 0, hours: float = 0.0) -> None:
         """Take over what the run's own state knows: a lost counter file gives nobody a fresh budget."""
         counted = self.counters
@@ -166,19 +187,25 @@ class ManagedProcess:
 
         A full disk is logged and does not end the run: the counters then live in memory until it is well.
 
+        Episodes that were under way when hours, memory or CPU ran out may still be counted, once.
+
         Raises:
-            LimitReached: a limit had been reached already; nothing is counted, nothing may be done.
+            LimitReached: more than was left, or a limit had been reached before these episodes began. What
+                was left is used up, and nothing more may be done.
         """
-        counters, limits = self.counters, self._limits
-        if (episodes and counters.episodes >= limits.maximum_episodes) or (
-            checkpoints and counters.checkpoints >= limits.maximum_checkpoints
-        ):
-            self._check_limits()
-            raise LimitReached(f"{self.name}: {self._limit}", remedy="raise the limit in process_limits.yaml")
+        counters = self.counters
+        passed = episodes > self.remaining_episodes or checkpoints > self.remaining_checkpoints
+        if episodes and self._limit is not None:
+            passed |= self._counted_late
+            self._counted_late = True
+        self._counted |= episodes > 0
         self._file.change(
-            episodes=counters.episodes + episodes, checkpoints=counters.checkpoints + checkpoints
+            episodes=counters.episodes + min(episodes, self.remaining_episodes),
+            checkpoints=counters.checkpoints + min(checkpoints, self.remaining_checkpoints),
         )
         self._check_limits()
+        if passed:
+            raise LimitReached(f"{self.name}: {self._limit}", remedy="raise the limit in process_limits.yaml")
 
     def beat(self, status: str, counters: Mapping[str, float] | None = None) -> None:
         """Say what the daemon does; written when the status changes or a heartbeat is due."""
@@ -203,8 +230,16 @@ class ManagedProcess:
         """Whether the counters could be written last time."""
         return self._file.well
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether half of the time for a graceful stop has passed since one was first asked for."""
+        asked_s = self._asked_s
+        return asked_s is not None and self._clock.monotonic_s() - asked_s >= self.stop_seconds / 2
+
     def request_stop(self, reason: str) -> None:
         """Ask the loop to end; the first reason is the one that counts."""
+        if self._asked_s is None:
+            self._asked_s = self._clock.monotonic_s()
         self._asked_to_stop.set()
         self._stop(reason)
 
@@ -255,6 +290,14 @@ class ManagedProcess:
             self._status = f"stopped: {self._stop_reason or 'done'}"
         self._file.end()
         self._write_heartbeat()
+
+    def _forget_limit(self) -> None:
+        """The lasting limit that was seen as the process began is met no more."""
+        if self._limit_lasts and lasting_limit(self.counters, self._limits) is None:
+            self._limit, self._limit_lasts = None, False
+            if not self.asked_to_stop:
+                self._stop_reason = None
+                self.stop_event.clear()
 
     def _stop(self, reason: str) -> None:
         if self._stop_reason is None:

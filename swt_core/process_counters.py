@@ -8,7 +8,7 @@ from swt_core.clock import Clock
 from swt_core.errors import StateError
 from swt_core.limits import ProcessCounters
 from swt_core.logs import get_logger
-from swt_core.state import StateDirectory
+from swt_core.state import StateDirectory, no_room
 
 COUNTERS_FILE: Final = "process.json"
 
@@ -47,12 +47,20 @@ class CounterFile:
         """Read what earlier starts counted, and count this one.
 
         Raises:
-            StateError: the directory cannot be written; later that is only said.
+            StateError: the directory cannot be written for another reason than a full disk, or the file is
+                broken.
         """
-        kept = self._state.read(COUNTERS_FILE, ProcessCounters) or self._kept
+        kept = self._read() or self._kept
         self._kept = kept.model_copy(update={"starts": kept.starts + 1})
         self._running_since_s = self._clock.monotonic_s()
-        self._state.write(COUNTERS_FILE, self.current)
+        try:
+            self._state.write(COUNTERS_FILE, self.current)
+        except StateError as error:
+            # A start on a full disk goes on as a run does whose disk fills up: somebody will make room.
+            if not no_room(error):
+                raise
+            _log.error("counters not written", process=self._name, error=str(error))
+            self._well = False
 
     def end(self) -> None:
         """Count no more hours."""
@@ -70,3 +78,16 @@ class CounterFile:
             self._well = False
         else:
             self._well = True
+
+    def _read(self) -> ProcessCounters | None:
+        try:
+            return self._state.read(COUNTERS_FILE, ProcessCounters)
+        except StateError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
+            # The one who would replace it is refused here: zero would be a fresh budget that nobody gave.
+            raise StateError(
+                error.message,
+                remedy=f"delete {self._state.file(COUNTERS_FILE)}: a trainer takes its counters from its "
+                "saved state and its checkpoints again, another daemon begins to count anew",
+            ) from error

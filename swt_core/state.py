@@ -6,6 +6,7 @@ as "not yet" and a broken one as a `StateError` that it reports and survives.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import json
@@ -46,6 +47,10 @@ class Heartbeat(StateRecord):
         """Seconds since it was written; never negative."""
         return max(0.0, clock.time_s() - self.time_s)
 
+    def ahead_s(self, clock: Clock) -> float:
+        """Seconds until the time it is stamped with, where the clock was set back since; never negative."""
+        return max(0.0, self.time_s - clock.time_s())
+
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -84,6 +89,12 @@ def write_bytes(path: Path, data: bytes) -> None:
             f"cannot write {path}: {error.strerror or error}",
             remedy="free space, or make the directory writable",
         ) from error
+
+
+def no_room(error: StateError) -> bool:
+    """Whether a file could not be written because the disk, or its owner's share of it, is full."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_json(path: Path, payload: Payload) -> None:

@@ -65,6 +65,14 @@ def sqn_label(value: float | None) -> str:
     return next((label for bound, label in SQN_CLASSES if value >= bound), "poor")
 
 
+def sqn_text(value: float | None, trades: int) -> str:
+    """An SQN and its class for a person, marked where there are too few trades to believe it."""
+    if value is None:
+        return "–"
+    doubt = f", unreliable: under {RELIABLE_TRADES} trades" if trades < RELIABLE_TRADES else ""
+    return f"{value:.2f} ({sqn_label(value)}{doubt})"
+
+
 def sqn(pnls: Pnls, initial_risk: float = 1.0) -> SQN:
     """``√min(N, 100) · mean(R) / std(R, ddof=1)`` with ``R = P&L / initial_risk`` (Van Tharp).
 

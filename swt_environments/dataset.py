@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from swt_core.config import DataConfig, SWTConfig
 from swt_core.instruments import Instrument, instrument
 from swt_data.bars import Bars
@@ -32,8 +34,11 @@ class Dataset:
     market: Market
 
 
-def load_bars(data: DataConfig) -> tuple[Bars, str, bool]:
+def load_bars(data: DataConfig, last_bar_s: int | None = None) -> tuple[Bars, str, bool]:
     """The configured bars, the name of their source and whether they are synthetic.
+
+    Args:
+        last_bar_s: leave out what begins after it; None: all bars there are.
 
     Raises:
         DataError: the file or store cannot be read.
@@ -47,6 +52,8 @@ def load_bars(data: DataConfig) -> tuple[Bars, str, bool]:
         path = Path(data.bars_file)
         read = _read_store if path.is_dir() else read_bars
         bars, source, synthetic = read(path, pair, data.spread_pips), path.name, False
+    if last_bar_s is not None:  # before spreads are made of them
+        bars = bars.rows(slice(0, int(np.searchsorted(bars.time_s, last_bar_s, side="right"))))
     if data.spread_source == "constant":
         bars = constant_spread(bars, data.spread_pips)
     elif data.spread_source == "hourly":
@@ -80,19 +87,22 @@ def index_and_split(
     return quality, index, splits
 
 
-def load_dataset(config: SWTConfig, boundaries_s: tuple[int, int] | None = None) -> Dataset:
+def load_dataset(
+    config: SWTConfig, boundaries_s: tuple[int, int] | None = None, last_bar_s: int | None = None
+) -> Dataset:
     """Load, check, index and split the configured bars.
 
     Args:
         boundaries_s: where validation and test begin, frozen by an earlier start of the same run; by
             default the configured shares decide.
+        last_bar_s: the last bar that start saw: a store may have grown since, and the run's bars do not.
 
     Raises:
         DataError: the bars cannot be read, or the quality report refuses them, or a split is empty, or the
             feature store belongs to other bars or another feature version.
     """
     data = config.data
-    bars, source, synthetic = load_bars(data)
+    bars, source, synthetic = load_bars(data, last_bar_s)
     quality, index, splits = index_and_split(data, bars, boundaries_s)
     processor = FeatureProcessor(config.features, bars.instrument)
     stored = None if data.features_file is None else Path(data.features_file)

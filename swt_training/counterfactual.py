@@ -10,7 +10,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from swt_core.position import BARS, POSITION_FIELDS, enter_nb, mark_nb
+from swt_core.position import BARS, CARRY, POSITION_FIELDS, enter_nb, mark_nb
 from swt_environments.market import Market
 from swt_training.path_values import FLAT, LONG, SHORT, SIDES
 
@@ -30,6 +30,7 @@ def _positions_nb(
     fill_ask: Int64,
     bid_close: Int64,
     ask_close: Int64,
+    carry_pips: Float64,
     points_per_pip: float,
     positions: Float64,
 ) -> None:
@@ -45,6 +46,8 @@ def _positions_nb(
                     entry = float(fill_ask[row] if side == LONG else fill_bid[row])
                     leave = float(fill_bid[row] if side == LONG else fill_ask[row])
                     enter_nb(state, sign, entry, leave, points_per_pip)
+                else:
+                    state[CARRY] += carry_pips[row, side - 1]
                 mark = float(bid_close[row] if side == LONG else ask_close[row])
                 mark_nb(state, mark, points_per_pip)
                 state[BARS] += 1.0
@@ -75,6 +78,7 @@ def counterfactual_positions(
         market.fill_ask,
         bars.bid_close,
         bars.ask_close,
+        market.carry_pips,
         market.points_per_pip,
         positions,
     )

@@ -47,8 +47,9 @@ def run_trainer(
     Args:
         health_port: where /health and /metrics are served on loopback; None: nowhere.
         stay_at_limit: stay alive and healthy at a limit that lasts, as a supervised daemon should.
-        from_checkpoint: begin from its weights, with the learning rate of fine-tuning: ``best``, ``newest``,
-            a name in this workspace or a path; the run that began so may be resumed by the same call.
+        from_checkpoint: begin from its weights, with the learning rate of fine-tuning: a path, or another
+            run's ``DIRECTORY/best`` or ``DIRECTORY/newest``. The run that began so is resumed by the same
+            call, also when its parent is gone or no longer the best.
         on_progress: called after each round.
 
     Raises:
@@ -62,11 +63,11 @@ def run_trainer(
     register_state(registry, state, clock)
     parent = None
     if from_checkpoint is not None:
-        from swt_training.fine_tune import load_parent, require_fresh
+        from swt_training.fine_tune import chosen_parent
+        from swt_training.resume import saved_counters
 
-        store = CheckpointStore(workspace.checkpoints)
-        parent = load_parent(store, from_checkpoint)
-        require_fresh(store, state)
+        saved, store = saved_counters(state), CheckpointStore(workspace.checkpoints)
+        parent = chosen_parent(store, state, from_checkpoint, saved.parent if saved else None)
     with state.writer(), ManagedProcess("trainer", config.process_limits, state, clock) as process:
         server = None
         if health_port is not None:

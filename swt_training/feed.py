@@ -60,14 +60,14 @@ class LearnerFeed:
         """One learner step."""
         training = self.config.training
         if training.algorithm == "plain":
-            sessions, selected = self._replayed(training.sessions_per_step, rng)
+            sessions, selected = self._replayed(training.sessions_per_step, training.sessions_per_step, rng)
             assert sessions is not None, "the plain algorithm starts with a filled buffer"
             reward, codes = PRESETS[training.reward], learner.network.codes
             batch = plain_batch(self.dataset.market, sessions, codes, reward, selected)
             return plain_step(learner, batch, rng)
         per_step = learner.batch_sessions()
         wanted = min(training.replayed_sessions_per_step, per_step - 1)
-        sessions, selected = self._replayed(wanted, rng)
+        sessions, selected = self._replayed(wanted, per_step, rng)
         fresh = per_step - (wanted if sessions is not None else 0)
         return learner.step(
             session_batch(
@@ -83,10 +83,9 @@ class LearnerFeed:
             rng,
         )
 
-    def _replayed(self, count: int, rng: np.random.Generator) -> tuple[Trajectories | None, int]:
-        """Replayed sessions, and how many of the last come from the success memory."""
-        training = self.config.training
+    def _replayed(self, count: int, batch: int, rng: np.random.Generator) -> tuple[Trajectories | None, int]:
+        """Replayed sessions of a batch, and how many of the last come from the success memory."""
         if not count or not len(self.replay):
             return None, 0
-        selected = self.replay.successes_in(training.sessions_per_step, training.success_share, count)
+        selected = self.replay.successes_in(batch, self.config.training.success_share, count)
         return self.replay.sample(count, rng, selected), selected

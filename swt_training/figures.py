@@ -45,8 +45,14 @@ def round_figures(
     learner: Learner,
     held: ReplayStatistics,
     times: RoundTimes,
+    *,
+    temperature: float | None = None,
 ) -> dict[str, float]:
-    """Figures of one round, named ``area/figure``."""
+    """Figures of one round, named ``area/figure``.
+
+    Args:
+        temperature: that of the round's self-play; None: nothing was played.
+    """
     mean = {name: float(np.mean([p.as_dict()[name] for p in losses])) for name in losses[0].as_dict()}
     elapsed_s = max(times.elapsed_s, 1e-9)
     rates = learner.optimizer.rates(learner.learning_rate())
@@ -69,6 +75,8 @@ def round_figures(
         "Training/success_sessions": float(held.success.sessions),
         "Training/buffer_trading_share": held.trading_share,
     }
+    if temperature is not None:
+        figures["Training/temperature"] = temperature
     return figures | (played_figures(results) if played else {})
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from pydantic import Field
 
 from swt_core.checkpoints import CheckpointData, CheckpointRef, CheckpointStore, require_compatible
 from swt_core.clock import iso_utc
 from swt_core.config import SWTConfig
-from swt_core.errors import CheckpointError, ConfigError
+from swt_core.errors import CheckpointError, ConfigError, IncompatibleModelError
 from swt_core.state import StateDirectory, StateRecord
 from swt_environments.dataset import Dataset
-from swt_models.architecture import architecture_name
+from swt_models.architecture import architecture_name, parse_description
 from swt_models.export import Weights, load_weights
 from swt_models.networks import StochasticMuZeroNetwork
+
+# What a network's outputs mean, beyond its shape: pips of each atom of the value support.
+SCALE: Final = ("support_min_pips", "support_max_pips", "value_transform")
 
 
 class ParentRecord(StateRecord):
@@ -36,23 +40,55 @@ class Parent:
 
 
 def load_parent(store: CheckpointStore, wanted: str) -> Parent:
-    """``best``, ``newest``, a name in ``store`` or a path in any store.
+    """A path in any store, ``DIRECTORY/best`` or ``DIRECTORY/newest``, or a name in ``store``.
+
+    Args:
+        wanted: the directory is a run's (``--state-dir``), or that of its checkpoints.
 
     Raises:
         CheckpointError: there is none, or its bytes are not those the manifest vouches for.
     """
-    if wanted in ("best", "newest"):
-        ref = store.best() if wanted == "best" else store.newest()
+    path = Path(wanted)
+    if path.name in ("best", "newest"):
+        inside = path.parent / "checkpoints"
+        asked = (
+            store if path.parent == Path() else CheckpointStore(inside if inside.is_dir() else path.parent)
+        )
+        ref = asked.best() if path.name == "best" else asked.newest()
         if ref is None:
             raise CheckpointError(
-                f"there is no {wanted} checkpoint in {store.directory}",
-                remedy="name the path of a checkpoint, as checkpoints/checkpoint_….safetensors",
+                f"there is no {path.name} checkpoint in {asked.directory}",
+                remedy=f"name another run's, as other_state/{path.name}, or the path of a checkpoint",
             )
     else:
         ref = store.find(wanted)
     weights, metadata = store.load(ref)
     record = ParentRecord(schema_version=1, name=ref.name, sha256=ref.sha256, data=metadata.data)
     return Parent(record, ref, weights)
+
+
+def chosen_parent(
+    store: CheckpointStore, state: StateDirectory, wanted: str, began_from: ParentRecord | None
+) -> Parent | None:
+    """What a run is to begin from; None: the one in ``state`` began so, and goes on without its parent.
+
+    The parent may be gone by then, and what ``best`` or ``newest`` means may be another.
+
+    Raises:
+        CheckpointError: as `load_parent`.
+        ConfigError: as `require_fresh`.
+    """
+    name = Path(wanted).name
+    if began_from is not None and name in ("best", "newest"):
+        return None
+    try:
+        parent = load_parent(store, wanted)
+    except CheckpointError:
+        if began_from is not None and began_from.name == name:
+            return None
+        raise
+    require_fresh(store, state)
+    return parent
 
 
 def require_fresh(store: CheckpointStore, state: StateDirectory) -> None:
@@ -104,6 +140,7 @@ def take_over(network: StochasticMuZeroNetwork, parent: Parent, config: SWTConfi
         feature_profile=config.features.profile,
         feature_version=dataset.market.processor.version,
     )
+    _require_same_scale(parent, network)
     seen, splits = parent.record.data, dataset.splits
     load_weights(network, parent.weights)
     # Two simulated markets, or a simulated and a recorded one, share no bars whatever their dates say.
@@ -118,6 +155,18 @@ def take_over(network: StochasticMuZeroNetwork, parent: Parent, config: SWTConfi
             f"{'validation' if learned_late else 'test'} would begin at {iso_utc(held_out.start_s)}",
             remedy="raise data.train_share or data.validation_share, or append newer bars",
         )
+
+
+def _require_same_scale(parent: Parent, network: StochasticMuZeroNetwork) -> None:
+    theirs, _ = parse_description(parent.ref.metadata.model_settings)
+    for key in SCALE:
+        was, now = getattr(theirs, key), getattr(network.model, key)
+        if was != now:
+            raise IncompatibleModelError(
+                f"model.{key} is {now}, {parent.record.name} was trained with {was}: its values would be "
+                "read as others",
+                remedy=f"set model.{key} to {was}, or train from scratch",
+            )
 
 
 def fine_tuning(config: SWTConfig) -> SWTConfig:

@@ -20,6 +20,7 @@ from swt_training.selection import Selection
 
 # Which of its run's checkpoints one is: the limit of checkpoints holds even if the counter is lost.
 CHECKPOINT_NUMBER: Final = "checkpoint_number"
+RUN: Final = "run"
 
 
 def checkpoint_metadata(
@@ -69,6 +70,7 @@ def checkpoint_metadata(
             "selection_confidence": selection.mean_confidence,
             CHECKPOINT_NUMBER: number,
             CONTEST: contest,
+            RUN: counters.run,
             "learner_sessions": counters.learner_sessions,
             "search": config.trading.search.model_dump(mode="json"),
             "reward": config.training.reward,

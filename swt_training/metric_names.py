@@ -6,6 +6,7 @@ parts of one whole share a metric, told apart by a label.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,6 +43,7 @@ _PLAIN: Final = {
     "Training/acting_share": ("acting_share", "Share of the round in which actors played"),
     "Training/waiting_share": ("waiting_share", "Share of the round in which the learner waited for actors"),
     "Training/episodes_per_s": ("episodes_per_second", "Episodes played a second, last round"),
+    "Training/temperature": ("temperature", "Exploration temperature of self-play, last round"),
     # Replay buffer
     "Training/buffer_sessions": ("buffer_sessions", "Sessions in the replay buffer"),
     "Training/buffer_steps": ("buffer_steps", "Decisions in the replay buffer"),
@@ -102,6 +104,19 @@ _LOSSES: Final = (
     "model_policy",
     "search_policy",
 )
+
+# A record with the second has all that is defined of the first: what it lacks is undefined, not as it was.
+_TOGETHER: Final = {"Rolling/": "Rolling/sessions", "Performance/": "Performance/trades"}
+
+
+def undefined_in(record: Mapping[str, float], known: Iterable[str]) -> list[str]:
+    """Those of the figures ``known`` that are undefined once ``record`` is written, whatever they were.
+
+    An agent that stops trading has no SQN any more: the last one must not be shown beside its 0 trades.
+    """
+    areas = tuple(area for area, sign in _TOGETHER.items() if sign in record)
+    return [name for name in known if name.startswith(areas) and name not in record]
+
 
 FIGURES: Final = (
     {figure: Shown(f"swt_training_{name}", text) for figure, (name, text) in _PLAIN.items()}

@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from swt_core.errors import StateError
 from swt_core.logs import get_logger
 from swt_core.state import StateDirectory
-from swt_training.metric_names import FIGURES
+from swt_training.metric_names import FIGURES, undefined_in
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -21,7 +21,7 @@ class TrainingMetrics:
     """Writes each round's figures to every place that shows them.
 
     Names are ``area/figure`` with units in the figure; Prometheus calls them as `metric_names` says, and
-    shows those without a value yet as NaN (alarms: 0).
+    shows those without a value, not yet or no longer, as NaN (alarms: 0).
     """
 
     def __init__(self, state: StateDirectory, registry: CollectorRegistry) -> None:
@@ -34,6 +34,8 @@ class TrainingMetrics:
         for name, value in figures.items():
             if name in self._gauges:
                 self._gauges[name].set(value)
+        for name in undefined_in(figures, self._gauges):
+            self._gauges[name].set(float("nan"))
         try:
             self._state.append(METRICS_FILE, {"episode": step, "time_s": time_s, **figures}, durable=False)
             if self._writer is None:

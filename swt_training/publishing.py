@@ -24,7 +24,7 @@ from swt_inference.rollout import RolloutResult
 from swt_models.export import Weights, export_weights
 from swt_models.networks import StochasticMuZeroNetwork
 from swt_training.figures import selection_figures
-from swt_training.metadata import CHECKPOINT_NUMBER, checkpoint_metadata
+from swt_training.metadata import CHECKPOINT_NUMBER, RUN, checkpoint_metadata
 from swt_training.metrics import TrainingMetrics
 from swt_training.resume import RunCounters
 from swt_training.selection import BackgroundPlay, contest, summarise
@@ -62,7 +62,7 @@ class Publisher:
         dataset: Dataset,
         selector: BackgroundPlay,
         metrics: TrainingMetrics,
-        episodes: int,
+        counters: RunCounters,
     ) -> None:
         self._config, self._workspace, self._clock = config, workspace, clock
         self._process, self._dataset = process, dataset
@@ -70,13 +70,21 @@ class Publisher:
         self._store = CheckpointStore(workspace.checkpoints)
         self._state = StateDirectory(workspace.training_state)
         # A broken manifest or best.json is refused now, not after a minute of training.
-        published = [ref.metadata.extra.get(CHECKPOINT_NUMBER, 0) for ref in self._store.list()]
-        if episodes:  # a run that goes on; another's checkpoints use up nothing of a new one's
-            process.at_least(checkpoints=max(published, default=0))
+        for left in self._store.sweep():
+            _log.warning("a crash left this behind: removed", file=left.name)
+        # Another run's checkpoints may lie here too; those of before runs had names count as this one's.
+        mine = [
+            ref.metadata
+            for ref in self._store.list()
+            if counters.episodes and ref.metadata.extra.get(RUN, counters.run) == counters.run
+        ]
+        process.at_least(checkpoints=max((m.extra.get(CHECKPOINT_NUMBER, 0) for m in mine), default=0))
         self._store.best()
         self._pending: _Pending | None = None
         self._last_s = clock.monotonic_s()
-        self._last_episode = episodes
+        # What was being selected when the run was stopped is selected again.
+        self._last_episode = max((m.episode for m in mine), default=0)
+        self._newest_s = max((m.created_s for m in mine), default=0.0)
         self._longest_s = config.trainer_alarms.longest_round_minutes * 60.0
         self.disk_well = True
 
@@ -111,27 +119,27 @@ class Publisher:
             return
         selection = summarise(result)
         now_s = self._clock.time_s()
+        # A clock that was set back must not make the newest one look oldest: that would be deleted.
+        self._newest_s = max(now_s, self._newest_s)
         metadata = checkpoint_metadata(
             self._config,
             self._dataset,
             network,
             pending.counters,
             selection,
-            now_s,
+            self._newest_s,
             number=self._process.counters.checkpoints + 1,
             contest=contest(self._config, self._dataset, pending.first_rows),
         )
         try:
             ref = self._store.save(pending.weights, metadata)
-            self._process.count(checkpoints=1)
-            self._name_best(ref)
-            write_bytes(self._state.file(LAST_EPISODE_FILE), f"{pending.counters.episodes}\n".encode())
-        except StateError as error:
+        except (StateError, OSError) as error:
             # A full disk must not end the run: the last good checkpoint stays, and an alarm is raised.
             _log.error("checkpoint not written", error=str(error))
             self.disk_well = False
             return
-        self.disk_well = True
+        self._process.count(checkpoints=1)
+        self.disk_well = self._announce(ref, pending.counters.episodes)
         self._metrics.write(pending.counters.episodes, now_s, selection_figures(selection))
         _log.info(
             "checkpoint",
@@ -140,6 +148,16 @@ class Publisher:
             pips=selection.pips_per_session,
         )
         self._retain(now_s)
+
+    def _announce(self, ref: CheckpointRef, episode: int) -> bool:
+        """Say in files what was published; whether the disk had room for that."""
+        try:
+            self._name_best(ref)
+            write_bytes(self._state.file(LAST_EPISODE_FILE), f"{episode}\n".encode())
+        except (StateError, OSError) as error:
+            _log.error("checkpoint published, but not announced", name=ref.name, error=str(error))
+            return False
+        return True
 
     def _name_best(self, newest: CheckpointRef) -> None:
         """All that played the same sessions are compared, not only this start's: they outlive any crash."""

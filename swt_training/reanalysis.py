@@ -47,6 +47,7 @@ class ReanalysisTask:
     episodes: Int64
     first_rows: Int64
     actions: NDArray[np.int8]
+    last_bar_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def is_finite(result: Reanalysis) -> bool:
 def reanalyse_sessions(task: ReanalysisTask) -> Reanalysis:
     """Search the task's sessions again, without noise; runs in a worker."""
     config = task.config
-    market = actor_dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256).market
+    market = actor_dataset(
+        config.model_dump_json(), task.boundaries_s, task.bars_sha256, task.last_bar_s
+    ).market
     processor = market.processor
     evaluator = frozen_evaluator(task.weights.load(), config, processor.market_size, processor.position_size)
     search = create_search(search_of(config))

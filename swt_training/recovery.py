@@ -44,6 +44,7 @@ class Recovery:
         self.rollbacks = rollbacks
         self.streak = 0
         self._in_a_row = 0
+        self._progressed = True
         self._good: Weights = export_weights(learner.network)
 
     @property
@@ -54,7 +55,9 @@ class Recovery:
     def keep(self, weights: Weights) -> None:
         """These weights were saved: they are the last good ones, if steps are finite."""
         if self.well and _finite(weights):
-            self._good, self._in_a_row = weights, 0
+            self._good = weights
+            if self._progressed:  # not the very weights that a return has just brought back
+                self._in_a_row = 0
 
     def check(self, losses: Sequence[LossParts]) -> bool:
         """After a round's steps: go back where that is due; returns whether it was.
@@ -66,6 +69,7 @@ class Recovery:
         for loss in losses:
             self.streak = self.streak + 1 if loss.skipped else 0
             longest = max(longest, self.streak)
+            self._progressed |= not loss.skipped
         broken = not weights_finite(self._learner.network)
         if longest < self._config.nonfinite_steps and not broken:
             return False
@@ -78,7 +82,7 @@ class Recovery:
         load_weights(self._learner.network, self._good)
         self._learner.average.restart()
         self._learner.optimizer.forget()
-        self.streak = 0
+        self.streak, self._progressed = 0, False
         self._in_a_row += 1
         self.rollbacks += 1
         _log.error("back to the last good state", why=why, rollbacks=self.rollbacks)

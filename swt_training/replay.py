@@ -155,7 +155,9 @@ class ReplayBuffer:
         for _ in range(excess):
             held = ~gone
             idle = np.flatnonzero(held & ~trading)
+            oldest = int(np.argmax(held))
+            held[oldest] = False
+            # The quota is to hold of what stays.
             below = trading[held].mean() < self.minimum_trading_share
-            victim = rng.choice(idle) if below and len(idle) else int(np.argmax(held))
-            gone[victim] = True
+            gone[rng.choice(idle) if below and len(idle) else oldest] = True
         return gone

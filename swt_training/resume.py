@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class RunCounters(StateRecord):
     hours: float = Field(0.0, ge=0, description="time spent running when this was saved, hours")
     averaged_steps: int = Field(0, ge=0, description="gradient steps in the average of the weights")
     parent: ParentRecord | None = Field(None, description="the checkpoint the run began from")
+    run: str = Field("", description="which run this is: its checkpoints say the same")
+    last_bar_s: int | None = Field(None, description="last bar of the data the run began with")
     boundaries_s: tuple[int, int]
     bars_sha256: str
     config_hash: str
@@ -94,6 +97,16 @@ def load_state(state: StateDirectory) -> tuple[RunCounters, Arrays] | None:
         raise StateError(
             f"no resume state in {state.path} is sound", remedy="start afresh in another directory"
         )
+    return None
+
+
+def saved_counters(state: StateDirectory) -> RunCounters | None:
+    """The counters of the newest generation whose record can be read, without its arrays."""
+    for path in _generations(state):
+        with suppress(StateError):
+            record = read_json(path, _Generation)
+            if record is not None:
+                return record.counters
     return None
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 
+from swt_core.clock import Clock
 from swt_core.config import SWTConfig, TradingConfig, TrainingConfig
 from swt_core.config.loading import config_hash
 from swt_core.errors import ConfigError
@@ -12,6 +15,7 @@ from swt_models.networks import StochasticMuZeroNetwork
 from swt_models.observation import ObservationShape
 from swt_training.learner import Learner
 from swt_training.placement import learner_device
+from swt_training.survey import last_first_bar
 
 # AMDDP_k is learned in its dense form, which adds up to it over every trade: k/100 of each preset.
 DRAWDOWN_SHARES = {"dense": 0.01, "amddp1": 0.01, "amddp5": 0.05}
@@ -41,6 +45,11 @@ def neutral(config: SWTConfig) -> SWTConfig:
     training = config.training.model_copy(update={name: getattr(usual, name) for name in NEUTRAL_KEYS})
     trading = config.trading.model_copy(update={"units": TradingConfig().units})
     return config.model_copy(update={"training": training, "trading": trading})
+
+
+def run_name(config: SWTConfig, clock: Clock) -> str:
+    """Tells one run from another in the same workspace: what it learns, and when it began."""
+    return hashlib.sha256(f"{learning_hash(config)} {clock.time_s()!r}".encode()).hexdigest()[:16]
 
 
 def fresh_learner(config: SWTConfig, dataset: Dataset) -> tuple[StochasticMuZeroNetwork, Learner]:
@@ -78,14 +87,20 @@ def require_supported(config: SWTConfig) -> None:
                 "training.reanalyse_backwards does not go with trading.search.algorithm gumbel",
                 remedy="set training.reanalyse_backwards to false, or the algorithm to rezero",
             )
+    bars = config.data.session_bars
+    if bars <= training.unroll_steps:
+        raise ConfigError(
+            f"training.unroll_steps {training.unroll_steps} does not fit into sessions of {bars} bars",
+            remedy="unroll less, or use longer sessions",
+        )
     if training.algorithm == "plain":
-        if config.data.session_bars <= training.unroll_steps:
-            raise ConfigError(
-                f"training.unroll_steps {training.unroll_steps} does not fit into sessions of "
-                f"{config.data.session_bars} bars",
-                remedy="unroll less, or use longer sessions",
-            )
         return
+    if last_first_bar(bars, training.gradient_share) > bars - training.unroll_steps:
+        raise ConfigError(
+            f"training.gradient_share {training.gradient_share} draws too few bars of a session of {bars}: "
+            f"none of them need have the {training.unroll_steps} bars of training.unroll_steps after it",
+            remedy="raise training.gradient_share, unroll less, or use longer sessions",
+        )
     if training.reward not in DRAWDOWN_SHARES:
         raise ConfigError(
             f"training.reward {config.training.reward} does not go with training.algorithm path_value: "

@@ -43,16 +43,19 @@ class PlayTask:
     exploring: bool
     temperature: float
     seed: tuple[int, ...]
+    last_bar_s: int | None = None
 
 
 @lru_cache(maxsize=1)
-def actor_dataset(config_json: str, boundaries_s: tuple[int, int], sha256: str) -> Dataset:
-    """The market of a run, loaded once in each worker.
+def actor_dataset(
+    config_json: str, boundaries_s: tuple[int, int], sha256: str, last_bar_s: int | None = None
+) -> Dataset:
+    """The market of a run, loaded once in each worker; bars that came after its start are left out.
 
     Raises:
         DataError: its bars are not the trainer's.
     """
-    dataset = load_dataset(SWTConfig.model_validate_json(config_json), boundaries_s)
+    dataset = load_dataset(SWTConfig.model_validate_json(config_json), boundaries_s, last_bar_s)
     if dataset.bars.sha256 != sha256:
         raise DataError("the actor's bars are not the trainer's", remedy="do not change data/ during a run")
     return dataset
@@ -61,7 +64,7 @@ def actor_dataset(config_json: str, boundaries_s: tuple[int, int], sha256: str) 
 def play_sessions(task: PlayTask) -> RolloutResult:
     """Play the task's sessions; runs in a worker."""
     config = task.config
-    dataset = actor_dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256)
+    dataset = actor_dataset(config.model_dump_json(), task.boundaries_s, task.bars_sha256, task.last_bar_s)
     market = dataset.market
     engine = frozen_engine(
         task.weights.load(), config, market.processor.market_size, market.processor.position_size

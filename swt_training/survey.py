@@ -85,10 +85,18 @@ def values_now(network: StochasticMuZeroNetwork, observations: Float32, bfloat16
     return found.astype(np.float64).reshape(observations.shape[:-1])
 
 
+def last_first_bar(steps: int, share: float) -> int:
+    """The latest bar that can be the first of those that `draw_bars` draws."""
+    return int(_edges(steps, share)[1]) - 1
+
+
 def draw_bars(sessions: int, steps: int, share: float, rng: np.random.Generator) -> Int64:
     """``[S, B]`` ascending bars of each session, one from each of B equal stretches of its ``steps``."""
-    count = max(1, round(share * steps))
-    edges = np.linspace(0, steps, count + 1).astype(np.int64)
+    edges = _edges(steps, share)
     widths = np.diff(edges)
-    drawn: Int64 = edges[:-1] + (rng.random((sessions, count)) * widths).astype(np.int64)
+    drawn: Int64 = edges[:-1] + (rng.random((sessions, len(widths))) * widths).astype(np.int64)
     return drawn
+
+
+def _edges(steps: int, share: float) -> Int64:
+    return np.linspace(0, steps, max(1, round(share * steps)) + 1).astype(np.int64)

@@ -36,7 +36,7 @@ from swt_training.fine_tune import Parent, begin_from, fine_tuning, take_over
 from swt_training.learner import LossParts
 from swt_training.metrics import TrainingMetrics
 from swt_training.publishing import Publisher
-from swt_training.reanalysis import Reanalysis, ReanalysisTask
+from swt_training.reanalysis import Reanalysis
 from swt_training.reinitialise import due, reinitialise
 from swt_training.replay import ReplayBuffer
 from swt_training.resume import (
@@ -51,11 +51,13 @@ from swt_training.run_setup import (
     fresh_learner,
     learning_hash,
     require_supported,
+    run_name,
 )
 from swt_training.selection import BackgroundPlay, selection_rows
-from swt_training.selfplay import PlayTask, exploration_temperature
+from swt_training.selfplay import exploration_temperature
 from swt_training.session_table import SessionTable
-from swt_training.waiting import RoundAbandoned, wait_for
+from swt_training.tasks import exploring_task, reanalysis_tasks, selection_task
+from swt_training.waiting import RoundAbandoned, abandon_when_due, wait_for
 from swt_training.watch import RunWatch
 
 _log = get_logger(__name__)
@@ -99,8 +101,11 @@ class Trainer:
         self.metrics = TrainingMetrics(self.state, registry)
         self._on_progress = on_progress
         saved = load_state(self.state)
-        self.dataset = load_dataset(config, saved[0].boundaries_s if saved else None)
-        record = begin_from(self.state, saved[0] if saved else None, parent)
+        begun = saved[0] if saved else None
+        self.dataset = load_dataset(
+            config, begun.boundaries_s if begun else None, begun.last_bar_s if begun else None
+        )
+        record = begin_from(self.state, begun, parent)
         self.network, self.learner = fresh_learner(fine_tuning(config) if record else config, self.dataset)
         _log.info("learner", device=str(self.learner.device), bfloat16=config.training.bfloat16)
         if saved is None and parent is not None:
@@ -113,6 +118,8 @@ class Trainer:
             boundaries_s=self.dataset.splits.boundaries_s,
             bars_sha256=self.dataset.bars.sha256,
             config_hash=learning_hash(config),
+            last_bar_s=int(self.dataset.bars.time_s[-1]),
+            run=run_name(config, clock),
             parent=record,
         )
         if saved is not None:
@@ -144,7 +151,7 @@ class Trainer:
             self.dataset,
             self._selector,
             self.metrics,
-            self.counters.episodes,
+            self.counters,
         )
         self._last_state_s = self._started_s = clock.monotonic_s()
 
@@ -159,6 +166,7 @@ class Trainer:
                 if self.clock.monotonic_s() - self._last_state_s >= STATE_EVERY_S:
                     self._save_state()
             if self._out_of_time() or self.process.limit_reached:
+                self._save_state()  # whatever comes of the wait: at a limit no round is ever repeated
                 self._publisher.publish(self.network, wait=True)
                 if self._publisher.is_new(self.counters.episodes):
                     self._select()
@@ -219,7 +227,9 @@ class Trainer:
             ended_s - learned_s,
             self.clock.monotonic_s() - started_s,
         )
-        figures = round_figures(results, losses, self.learner, self.replay.statistics(), times)
+        temperature = exploration_temperature(training, counters.episodes) if results else None
+        held = self.replay.statistics()
+        figures = round_figures(results, losses, self.learner, held, times, temperature=temperature)
         self._report(figures | self.watch.look(results))
 
     def _report(self, figures: dict[str, float]) -> None:
@@ -249,7 +259,6 @@ class Trainer:
         if weights is None:
             return _nothing_to_play()
         self._actor_weights = weights
-        temperature = exploration_temperature(config.training, counters.episodes)
         tasks, allowed = [], self.process.remaining_episodes
         for number in range(self.actors_per_round):
             rng = self._rng(_ROWS, counters.round, number)
@@ -258,8 +267,7 @@ class Trainer:
             if not len(rows):
                 break  # the limit of episodes is met, not passed
             seed = (config.training.seed, _ACTOR, counters.round, number)
-            task = self._task(self._actor_weights, rows, seed=seed, exploring=True, temperature=temperature)
-            tasks.append(task)
+            tasks.append(exploring_task(config, counters, weights, rows, seed))
         return self._actors.submit(tasks)
 
     @property
@@ -283,51 +291,19 @@ class Trainer:
 
     def _learn(self, step: int) -> LossParts:
         self.process.keep_alive()
+        abandon_when_due(self.process)
         # Dropout draws from torch's own generator, which no saved state holds.
         torch.manual_seed(int(self._rng(_DROPOUT, step).integers(2**63)))
         return self.feed.learn(self.learner, self._rng(_BATCH, step))
 
     def _submit_reanalysis(self) -> Future[list[Reanalysis]] | None:
         """Some replayed sessions, searched again with the weights this round began with."""
-        counters, table = self.counters, self.replay.table
-        count = min(self.config.training.reanalyse_sessions_per_round, len(table))
-        if not count or not self._plays() or "actors" in self.watch.without_weights:
+        wanted = self.config.training.reanalyse_sessions_per_round
+        if not wanted or not len(self.replay) or not self._plays() or "actors" in self.watch.without_weights:
             return None
-        rng = self._rng(_REANALYSIS, counters.round)
-        chosen = table.taken(np.sort(rng.choice(len(table), count, replace=False)))
-        return self._actors.submit_reanalysis(
-            [
-                ReanalysisTask(
-                    config=self.config,
-                    boundaries_s=counters.boundaries_s,
-                    bars_sha256=counters.bars_sha256,
-                    weights=self._actor_weights,
-                    episodes=chosen.episodes,
-                    first_rows=chosen.first_rows,
-                    actions=chosen.actions,
-                )
-            ]
-        )
-
-    def _task(
-        self,
-        weights: SharedArrays,
-        rows: Int64,
-        *,
-        seed: tuple[int, ...],
-        exploring: bool,
-        temperature: float,
-    ) -> PlayTask:
-        return PlayTask(
-            config=self.config,
-            boundaries_s=self.counters.boundaries_s,
-            bars_sha256=self.counters.bars_sha256,
-            weights=weights,
-            first_rows=rows,
-            exploring=exploring,
-            temperature=temperature,
-            seed=seed,
-        )
+        rng = self._rng(_REANALYSIS, self.counters.round)
+        tasks = reanalysis_tasks(self.config, self.counters, self._actor_weights, self.replay.table, rng)
+        return self._actors.submit_reanalysis(list(tasks))
 
     def _select(self) -> None:
         weights = self._shared(self._selector, "selection")
@@ -335,7 +311,7 @@ class Trainer:
             return
         # First the state, then the checkpoint: a kill must not leave a checkpoint of a run nobody can resume.
         self._save_state()
-        task = self._task(weights, self.selected_rows, seed=(0,), exploring=False, temperature=0.0)
+        task = selection_task(self.config, self.counters, weights, self.selected_rows)
         self._publisher.start(self.learner.average.network, self.counters, task)
 
     def _shared(self, player: BackgroundPlay, who: str) -> SharedArrays | None:
@@ -362,7 +338,7 @@ class Trainer:
         try:
             hours = self.process.counters.hours
             save_state(self.state, self.counters.model_copy(update={"hours": hours}), arrays)
-        except StateError as error:
+        except (StateError, OSError) as error:
             _log.error("resume state not written", error=str(error))
             self.watch.state_well = False
             return
@@ -372,7 +348,7 @@ class Trainer:
     def _restore(self, counters: RunCounters, arrays: dict[str, NDArray[np.generic]]) -> None:
         if counters.bars_sha256 != self.dataset.bars.sha256:
             raise ConfigError(
-                f"{self.state.path} belongs to other bars",
+                f"{self.state.path} belongs to other bars (bars that were appended do not matter)",
                 remedy="use the bars it was trained on, or another state directory",
             )
         if counters.config_hash != self.counters.config_hash:
@@ -384,7 +360,7 @@ class Trainer:
         self.learner.sessions_seen = counters.learner_sessions
         self.learner.skipped_steps = counters.skipped_steps
         # Hours are the process's to count; the saved ones only stand in for a counter file that is lost.
-        self.process.at_least(episodes=counters.episodes, hours=counters.hours)
+        self.process.resume_at(counters.episodes, counters.hours)
         self.counters = counters.model_copy(update={"hours": 0.0})
         _log.info("resumed", round=counters.round, episodes=counters.episodes)
 

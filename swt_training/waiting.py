@@ -33,13 +33,19 @@ def wait_for(
     Raises:
         RoundAbandoned: a stop was asked for, and half of its time has passed.
     """
-    began_s, asked_s = clock.monotonic_s(), None
+    began_s = clock.monotonic_s()
     while not wait([future], timeout=look_s).done:
-        now_s = clock.monotonic_s()
-        if now_s - began_s <= longest_s:
+        if clock.monotonic_s() - began_s <= longest_s:
             process.keep_alive()
-        if process.asked_to_stop:
-            asked_s = now_s if asked_s is None else asked_s
-            if now_s - asked_s >= process.stop_seconds / 2:
-                raise RoundAbandoned(process.stop_reason or "stop")
+        abandon_when_due(process)
     return future.result()
+
+
+def abandon_when_due(process: ManagedProcess) -> None:
+    """Between two pieces of a round's work.
+
+    Raises:
+        RoundAbandoned: a stop was asked for, and half of its time has passed.
+    """
+    if process.out_of_patience:
+        raise RoundAbandoned(process.stop_reason or "stop")

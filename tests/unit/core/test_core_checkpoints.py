@@ -246,6 +246,15 @@ def test_a_crash_before_the_manifest_leaves_the_store_as_it_was(
     assert store.load(first)[1] == first.metadata
 
 
+def test_without_a_manifest_nothing_but_litter_is_swept_away(store: CheckpointStore) -> None:
+    ref = store.save(weights(), metadata())
+    (store.directory / checkpoints.MANIFEST_FILE).unlink()
+    litter = store.directory / ".x.1-1.tmp"
+    litter.write_text("")
+    assert store.sweep() == [litter]
+    assert ref.path.exists()
+
+
 def test_a_full_disk_keeps_the_last_good_checkpoint(
     store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,3 +471,20 @@ def test_retention_applied_deletes_files_and_reports_them(store: CheckpointStore
     assert gone == [saved[0]]
     assert store.list() == saved[1:]
     assert apply_retention(CheckpointStore(store.directory / "none"), NOTHING) == []
+
+
+def test_a_file_whose_line_in_the_manifest_found_no_room_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = CheckpointStore(tmp_path)
+
+    def full(*_: object) -> None:
+        raise StateError("no space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(checkpoints, "write_json", full)
+        with pytest.raises(StateError):
+            store.save(weights(), metadata())
+    assert list(tmp_path.iterdir()) == []
+    store.save(weights(), metadata())
+    assert len(store.list()) == 1

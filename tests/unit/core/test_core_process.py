@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import signal
@@ -9,13 +10,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from swt_core.clock import ManualClock
 from swt_core.config import ProcessLimitsConfig
-from swt_core.errors import LimitReached
+from swt_core.errors import LimitReached, StateError
 from swt_core.process import (
     DUMP_FILE,
     STOP_TIMEOUT_EXIT_CODE,
@@ -105,6 +107,46 @@ def test_a_loop_that_does_not_ask_cannot_pass_a_limit(state: StateDirectory) -> 
         with pytest.raises(LimitReached):
             managed.count(checkpoints=1)
         assert (managed.counters.episodes, managed.counters.checkpoints) == (2, 1)
+
+
+def test_more_than_what_is_left_uses_it_up_and_is_an_error(state: StateDirectory) -> None:
+    with process(state, maximum_episodes=10) as managed:
+        managed.count(episodes=9)
+        with pytest.raises(LimitReached, match="10 episodes"):
+            managed.count(episodes=32)
+        assert managed.counters.episodes == 10
+
+
+@pytest.mark.parametrize("probe", [None, Probe(memory_gb=7.0)])
+def test_after_the_hours_or_the_memory_only_what_was_under_way_is_counted(
+    state: StateDirectory, probe: Probe | None
+) -> None:
+    clock, hours = ManualClock(), 1.0 if probe is None else 100.0
+    with process(state, clock, probe, maximum_hours=hours, maximum_memory_gb=6.0) as managed:
+        managed.count(episodes=4)
+        clock.advance(3600)
+        managed.keep_alive()
+        managed.count(episodes=4)
+        managed.count(checkpoints=1)  # what was learned until then may be published
+        for _ in range(2):
+            with pytest.raises(LimitReached, match="limit of"):
+                managed.count(episodes=4)
+
+
+def test_a_run_resumes_at_its_saved_state_and_keeps_its_hours(state: StateDirectory) -> None:
+    clock = ManualClock()
+    with process(state, clock, maximum_episodes=10) as killed:
+        killed.count(episodes=10)
+        clock.advance(3600)
+    with process(state, clock, maximum_episodes=10) as again:
+        again.resume_at(episodes=7, hours=0.5)
+        assert again.counters == ProcessCounters(episodes=7, repeated_episodes=3, hours=1.0, starts=2)
+        assert again.remaining_episodes == 3
+        assert again.should_run()
+        assert again.stop_reason is None
+        again.count(episodes=3)
+        with pytest.raises(RuntimeError, match="before it counts"):
+            again.resume_at(episodes=0, hours=0.0)
 
 
 def test_no_subclass_can_change_the_rules() -> None:
@@ -403,3 +445,38 @@ def test_memory_that_processes_share_counts_once(tmp_path: Path) -> None:
         finally:
             child.communicate(b"\n")
     assert together - alone < 0.05  # the interpreter, not another hundred megabytes
+
+
+def test_a_broken_counter_file_is_refused_with_what_really_helps(state: StateDirectory) -> None:
+    """The process that is refused is the only one that would replace the file."""
+    state.path.mkdir(parents=True)
+    state.file("process.json").write_text("{broken")
+    with pytest.raises(StateError, match="not a valid ProcessCounters") as refused, process(state):
+        pass
+    remedy = str(refused.value.remedy)
+    assert f"delete {state.file('process.json')}" in remedy
+    assert "replaces it" not in remedy
+    state.file("process.json").unlink()
+    with process(state) as again:
+        again.at_least(episodes=3)
+        assert again.counters.episodes == 3
+
+
+@pytest.mark.parametrize(("number", "starts"), [(errno.ENOSPC, True), (errno.EACCES, False)])
+def test_it_starts_on_a_full_disk_but_not_in_a_directory_that_is_not_its_own(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch, number: int, starts: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    managed = process(state)
+    with monkeypatch.context() as disk:
+        disk.setattr("swt_core.state.os.replace", refuse)
+        with nullcontext() if starts else pytest.raises(StateError):
+            managed.__enter__()
+    if starts:
+        assert not managed.disk_well
+        managed.count(episodes=1)
+        assert managed.disk_well
+        assert managed.counters.starts == 1
+        managed.__exit__(None, None, None)

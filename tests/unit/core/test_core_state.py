@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from swt_core.state import (
     append_jsonl,
     flag,
     lower_flag,
+    no_room,
     raise_flag,
     read_heartbeat,
     read_json,
@@ -238,6 +240,7 @@ def test_a_heartbeat_knows_its_age(tmp_path: Path) -> None:
     )
     assert heartbeat.age_s(clock) == 61.0
     assert heartbeat.age_s(ManualClock(5.0)) == 0.0
+    assert (heartbeat.ahead_s(clock), heartbeat.ahead_s(ManualClock(5.0))) == (0.0, 995.0)
 
 
 def test_a_flag_is_there_or_not(tmp_path: Path) -> None:
@@ -302,3 +305,22 @@ def test_a_writer_needs_a_directory_it_can_make(tmp_path: Path) -> None:
         StateDirectory(tmp_path / "file" / "state").writer(),
     ):
         pytest.fail("a file is no directory")
+
+
+@pytest.mark.parametrize(
+    ("number", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False), (None, False)]
+)
+def test_a_full_disk_is_told_from_other_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None, full: bool
+) -> None:
+    if number is None:
+        assert not no_room(StateError("of no write"))
+        return
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("swt_core.state.os.replace", refuse)
+    with pytest.raises(StateError) as refused:
+        write_bytes(tmp_path / "x", b"")
+    assert no_room(refused.value) is full

@@ -58,10 +58,10 @@ def trainer_of() -> Iterator[TrainerFactory]:
     """Makes a trainer in a workspace that stops after a number of episodes; its threads end with the test."""
     made = ExitStack()
 
-    def make(config: SWTConfig, root: Path, episodes: int) -> Trainer:
+    def make(config: SWTConfig, root: Path, episodes: int, clock: ManualClock | None = None) -> Trainer:
         workspace = Workspace(root)
         limits = ProcessLimitsConfig(maximum_episodes=episodes)
-        clock = ManualClock(1_700_000_000.0)
+        clock = clock or ManualClock(1_700_000_000.0)
         process = ManagedProcess("trainer", limits, StateDirectory(workspace.training_state), clock)
         made.enter_context(process)
         trainer = Trainer(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import structlog
 from typer.testing import CliRunner
 
 from swt_cli.main import app
-from swt_core.checkpoints import CheckpointStore
+from swt_core.checkpoints import CheckpointMetadata, CheckpointStore
 from swt_core.config.models import PoolConfig
 from swt_core.errors import ConfigError, SWTError
 from swt_core.process import ProcessCounters
+from swt_core.ranking import PIPS_PER_SESSION
 from swt_core.state import read_json
 
 SETTINGS = {
@@ -72,6 +75,30 @@ def test_a_gpu_that_is_absent_is_bad_usage(tmp_path: Path, monkeypatch: pytest.M
     assert code == 2
     assert "field training.device is cuda" in told
     assert "training.device to auto or cpu" in " ".join(told.split())
+
+
+def test_the_end_of_a_run_tells_what_a_trade_of_the_best_earned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {
+        "architecture": "swt", "feature_profile": "swt", "feature_version": "1a2b", "episode": 6,
+        "version": "1.0.0", "config_hash": "c0ffee", "created_s": 1.0, "sqn": 4.1, "expectancy_pips": 1.25,
+        "trades": 12, "extra": {PIPS_PER_SESSION: 2.5},
+        "data": {
+            "source": "regimes", "sha256": "ab" * 32, "instrument": "GBP_JPY", "synthetic": True,
+            "train_start_s": 0, "train_end_s": 100, "validation_start_s": 200, "validation_end_s": 300,
+            "test_start_s": 400, "test_end_s": 500,
+        },
+    }  # fmt: skip
+    store = CheckpointStore(tmp_path / "checkpoints")
+    metadata = CheckpointMetadata.model_validate(values)
+    store.mark_best(store.save({"weight": np.zeros(2, np.float32)}, metadata))
+    done = SimpleNamespace(counters=SimpleNamespace(episodes=6, learner_sessions=96))
+    monkeypatch.setattr("swt_training.daemon.run_trainer", lambda *_, **__: done)
+    code, told = train(tmp_path)
+    assert code == 0, told
+    judged = "+2.5 pips a session, SQN 4.10 (excellent, unreliable: under 30 trades), +1.25 pips a trade"
+    assert judged in told
 
 
 @pytest.mark.slow

@@ -18,7 +18,15 @@ from swt_core.process import ManagedProcess
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
 from swt_models.export import export_weights
-from swt_training.fine_tune import Parent, ParentRecord, load_parent, require_fresh, seen_by
+from swt_training.fine_tune import (
+    Parent,
+    ParentRecord,
+    chosen_parent,
+    load_parent,
+    require_fresh,
+    seen_by,
+)
+from swt_training.resume import saved_counters
 from swt_training.trainer import Trainer
 
 TrainerFactory = Callable[..., Trainer]
@@ -73,6 +81,32 @@ def test_the_same_call_resumes_it_and_so_does_one_without_a_parent(
     assert alone.learner.training.learning_rate == small.training.fine_tune_learning_rate
 
 
+@pytest.mark.parametrize("inside", ["", "checkpoints"])
+@pytest.mark.parametrize("which", ["best", "newest"])
+def test_another_runs_best_is_named_by_its_directory(
+    parent: Parent, tmp_path: Path, inside: str, which: str
+) -> None:
+    wanted = str(tmp_path / "parent" / inside / which)
+    assert load_parent(CheckpointStore(tmp_path / "child" / "checkpoints"), wanted).record == parent.record
+
+
+def test_a_run_goes_on_without_its_parent_once_that_is_gone(
+    small: SWTConfig, parent: Parent, tmp_path: Path
+) -> None:
+    trainer_from(small, tmp_path / "child", parent).run()
+    child, state = tmp_path / "child" / "checkpoints", StateDirectory(tmp_path / "child" / "training_state")
+    saved = saved_counters(state)
+    assert saved is not None
+    CheckpointStore(parent.ref.path.parent).delete(parent.ref)
+    for wanted in (str(parent.ref.path), str(tmp_path / "parent" / "best")):
+        assert chosen_parent(CheckpointStore(child), state, wanted, saved.parent) is None
+    with pytest.raises(CheckpointError):
+        chosen_parent(CheckpointStore(child), state, str(tmp_path / "parent" / "another"), saved.parent)
+    fresh = StateDirectory(tmp_path / "fresh")
+    with pytest.raises(CheckpointError):
+        chosen_parent(CheckpointStore(tmp_path / "none"), fresh, str(parent.ref.path), None)
+
+
 def test_it_does_not_mix_with_a_run_that_began_otherwise(
     small: SWTConfig, parent: Parent, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
@@ -99,6 +133,15 @@ def test_another_architecture_is_refused_naming_both_sides(
     wider = small.model_copy(update={"model": small.model.model_copy(update={"hidden_dim": 48})})
     with pytest.raises(IncompatibleModelError, match=r"h32.*h48"):
         trainer_from(wider, tmp_path / "child", parent)
+
+
+@pytest.mark.parametrize("change", [{"support_min_pips": -600.0}, {"value_transform": True}])
+def test_weights_whose_values_mean_other_pips_are_refused(
+    small: SWTConfig, parent: Parent, tmp_path: Path, change: dict[str, object]
+) -> None:
+    doubled = small.model_copy(update={"model": small.model.model_copy(update=change)})
+    with pytest.raises(IncompatibleModelError, match=f"model.{next(iter(change))} is"):
+        trainer_from(doubled, tmp_path / "child", parent)
 
 
 def test_what_the_parent_has_read_is_never_judged_on(

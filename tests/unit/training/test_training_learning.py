@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.heldout import PriorPolicy
 from swt_core.config import (
     DataConfig,
     ModelConfig,
@@ -14,9 +17,10 @@ from swt_core.config import (
     TradingConfig,
     TrainingConfig,
 )
+from swt_core.position import BUY, CLOSE, HOLD
 from swt_environments.dataset import Dataset, load_dataset
 from swt_inference.engine import InferenceEngine
-from swt_inference.rollout import RolloutResult, SearchPolicy, play
+from swt_inference.rollout import Policy, RolloutResult, SearchPolicy, play
 from swt_training.batches import session_batch
 from swt_training.learner import Learner
 from swt_training.losses import sibling_loss
@@ -40,35 +44,73 @@ def config_for(market: str) -> SWTConfig:
     )
 
 
-def trained(config: SWTConfig, steps: int) -> tuple[Dataset, Learner]:
+def fresh(config: SWTConfig) -> tuple[Dataset, Learner]:
     dataset = load_dataset(config)
-    network, learner = fresh_learner(config, dataset)
+    return dataset, fresh_learner(config, dataset)[1]
+
+
+def train(config: SWTConfig, dataset: Dataset, learner: Learner, steps: int) -> None:
     rng = np.random.default_rng(0)
     torch.set_num_threads(1)
     for _ in range(steps):
         rows = rng.choice(dataset.splits.train.starts, config.training.sessions_per_step)
-        learner.step(session_batch(dataset.market, rows, SESSION, network.codes, rng), rng)
+        learner.step(session_batch(dataset.market, rows, SESSION, learner.network.codes, rng), rng)
+
+
+def trained(config: SWTConfig, steps: int) -> tuple[Dataset, Learner]:
+    dataset, learner = fresh(config)
+    train(config, dataset, learner, steps)
     return dataset, learner
 
 
-def judged(config: SWTConfig, dataset: Dataset, learner: Learner) -> RolloutResult:
+def judged(
+    config: SWTConfig,
+    dataset: Dataset,
+    learner: Learner,
+    policy: Callable[[InferenceEngine], Policy] = SearchPolicy,
+) -> RolloutResult:
     engine = InferenceEngine.from_network(learner.network, config.trading.search)
     rows = np.random.default_rng(1).choice(dataset.splits.test.starts, 100, replace=False)
-    return play(SearchPolicy(engine), dataset.market, rows, rows + SESSION - 1, batch=100)
+    return play(policy(engine), dataset.market, rows, rows + SESSION - 1, batch=100)
 
 
-def test_it_earns_on_sessions_it_never_saw_where_there_is_an_edge() -> None:
+@pytest.fixture(scope="module")
+def regimes() -> tuple[SWTConfig, Dataset, Learner]:
+    """A small network that has learned a market with an edge; trained once, changed by no test."""
     config = config_for("regimes")
-    dataset, learner = trained(config, 70)
-    result = judged(config, dataset, learner)
+    return config, *trained(config, 70)
+
+
+def test_it_earns_on_sessions_it_never_saw_where_there_is_an_edge(
+    regimes: tuple[SWTConfig, Dataset, Learner],
+) -> None:
+    result = judged(*regimes)
     error = result.episode_pips.std() / np.sqrt(len(result.episode_pips))
     assert result.episode_pips.mean() > 3 * error
     assert len(result.trades) > 50
 
 
+def test_search_is_not_worse_than_the_prior(regimes: tuple[SWTConfig, Dataset, Learner]) -> None:
+    """The same network on the same sessions, searched as it is shipped: it is to gain, or to lose nothing."""
+    config, dataset, learner = regimes
+    shipped = config.model_copy(update={"trading": TradingConfig()})
+    search = judged(shipped, dataset, learner)
+    prior = judged(shipped, dataset, learner, PriorPolicy)
+    gain = search.episode_pips - prior.episode_pips
+    assert gain.any(), "search changed nothing: nothing was compared"
+    assert gain.mean() > -2 * gain.std(ddof=1) / np.sqrt(len(gain))
+
+
 def test_it_stays_out_where_there_is_no_edge() -> None:
+    """It begins as one that buys whenever it may and sells at once: staying out has to be learned."""
     config = config_for("martingale")
-    dataset, learner = trained(config, 40)
+    dataset, learner = fresh(config)
+    for action, logit in ((HOLD, 0.0), (BUY, 3.0), (CLOSE, 3.0)):
+        learner.network.bias_policy(action, logit)
+    untrained = judged(config, dataset, learner)
+    assert len(untrained.trades) > 20 * len(untrained.episode_pips)
+    assert untrained.episode_pips.mean() < -50.0
+    train(config, dataset, learner, 40)
     result = judged(config, dataset, learner)
     assert len(result.trades) < 20
     assert result.episode_pips.mean() > -2.0

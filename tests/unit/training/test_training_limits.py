@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -99,6 +100,47 @@ def test_the_locked_profile_stops_where_episode_13475_did() -> None:
     limits = load_config(None, "episode_13475", {}, []).config.process_limits
     assert (limits.maximum_episodes, limits.maximum_hours) == (20_000, 24.0)
     assert (limits.maximum_memory_gb, limits.maximum_checkpoints) == (4.0, 10)
+
+
+@pytest.mark.parametrize("profile", ["episode_13475", "original"])
+def test_the_limit_of_checkpoints_lets_a_profile_reach_its_episodes(profile: str) -> None:
+    from swt_core.config.loading import load_config
+
+    config = load_config(None, profile, {}, []).config
+    limits, every = config.process_limits, config.training.checkpoint_every_episodes
+    assert limits.maximum_checkpoints * every >= limits.maximum_episodes
+
+
+def test_learner_steps_end_when_a_stop_runs_out_of_patience(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(1_700_000_000.0)
+    trainer = trainer_of(small, tmp_path, 100, clock)
+    learn, steps = trainer.feed.learn, [0]
+
+    def slow(*arguments: Any) -> Any:
+        clock.advance(10.0)
+        trainer.process.request_stop("SIGTERM")
+        steps[0] += 1
+        return learn(*arguments)
+
+    monkeypatch.setattr(trainer.feed, "learn", slow)
+    long = small.training.model_copy(update={"steps_per_round": 100})
+    trainer.config = small.model_copy(update={"training": long})
+    with pytest.raises(RoundAbandoned, match="SIGTERM"):
+        trainer._round()
+    # Asked for in the first step, at 10 s; before the fourth 20 of its 30 s have passed.
+    assert steps[0] == 3
+
+
+def test_two_waits_share_the_time_of_one_stop(tmp_path: Path) -> None:
+    clock = ManualClock()
+    never: Future[int] = Future()
+    with ManagedProcess("trainer", ProcessLimitsConfig(), StateDirectory(tmp_path), clock) as process:
+        process.request_stop("SIGTERM")
+        clock.advance(15.0)
+        with pytest.raises(RoundAbandoned):
+            wait_for(never, process, clock, 60.0, look_s=0.001)
 
 
 def test_waiting_for_actors_beats_until_it_counts_as_hung(tmp_path: Path) -> None:

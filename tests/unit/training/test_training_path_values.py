@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from swt_core.calendar import trading_day
 from swt_core.config import FeaturesConfig, TradingConfig
 from swt_core.instruments import instrument
-from swt_core.position import BUY, CLOSE, HOLD, SELL, SIDE
+from swt_core.position import BARS, BUY, CARRY, CLOSE, HOLD, SELL, SIDE
 from swt_data.synthetic import synthetic_bars
 from swt_environments.market import Market
 from swt_environments.simulation import BatchSimulation
@@ -114,23 +115,29 @@ def test_occupancy_is_a_distribution(market: Market) -> None:
     np.testing.assert_allclose(occupancy_nb(policy).sum(-1), 1.0)
 
 
-def test_counterfactual_positions_are_ones_the_simulation_could_hold(market: Market) -> None:
-    first, steps = np.array([800]), 60
+def test_counterfactual_positions_are_what_the_simulation_holds_financing_included(market: Market) -> None:
+    """Every bar of every side, across the rollover at 17:00 New York."""
+    first, steps = np.array([1300, 1330, 1400]), 200
+    days = trading_day(market.bars.time_s)
+    assert (days[first] != days[first + steps - 1]).all()
     positions = counterfactual_positions(market, first, steps, np.random.default_rng(0))
     assert not positions[:, :, FLAT].any()
-    for side, action, sign in ((LONG, BUY, 1.0), (SHORT, SELL, -1.0)):
-        held = positions[0, :, side]
-        assert (held[:, SIDE] == sign).all()
-        t = 40
-        age = int(held[t, 2])
-        entry_decision = int(first[0]) + t - age
-        if not market.may_enter[entry_decision] or entry_decision < 256:
-            continue
-        simulation = BatchSimulation(market, np.array([entry_decision]), np.array([entry_decision + 200]))
-        simulation.step(np.array([action]))
-        for _ in range(age - 1):
-            simulation.step(np.array([HOLD]))
-        np.testing.assert_allclose(held[t, :8], simulation.positions[0, :8])
+    compared = 0
+    for s, (side, action) in itertools.product(range(len(first)), ((LONG, BUY), (SHORT, SELL))):
+        held = positions[s, :, side]
+        # Decided at the close before the entry's bar, which is the first of those it was held.
+        decided = first[s] + np.arange(steps) - held[:, BARS].astype(np.int64)
+        for decision in np.unique(decided[decided >= 0]):
+            at = np.flatnonzero(decided == decision)
+            simulation = BatchSimulation(market, np.array([decision]), np.array([first[s] + steps]))
+            simulation.step(np.array([action]))
+            for t in at:
+                while simulation.rows[0] < first[s] + t:
+                    simulation.step(np.array([HOLD]))
+                np.testing.assert_allclose(held[t], simulation.positions[0], rtol=1e-12, err_msg=f"{s} {t}")
+            compared += len(at)
+    assert compared == positions.shape[0] * steps * 2
+    assert (positions[:, :, [LONG, SHORT], CARRY] != 0.0).any(axis=(0, 1)).all()
 
 
 def test_recorded_actions_lead_to_the_positions_that_were_held(market: Market) -> None:

@@ -128,6 +128,35 @@ def test_a_run_that_cannot_stay_finite_ends_with_the_reason(
         trainer._round()
 
 
+def test_a_run_without_any_finite_step_ends_however_often_it_saves(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms = TrainerAlarmsConfig(nonfinite_steps=2, maximum_rollbacks=3)
+    trainer = trainer_of(small.model_copy(update={"trainer_alarms": alarms}), tmp_path, 100)
+    poison_losses(trainer, range(1000), monkeypatch)
+
+    def rounds() -> None:
+        for _ in range(10):
+            trainer._round()
+            trainer._save_state()
+
+    with pytest.raises(TrainingDiverged, match="after 3 returns"):
+        rounds()
+
+
+def test_returns_with_progress_between_them_end_no_run(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    alarms = TrainerAlarmsConfig(nonfinite_steps=1, maximum_rollbacks=1)
+    trainer = trainer_of(small.model_copy(update={"trainer_alarms": alarms}), tmp_path, 100)
+    for _ in range(3):
+        poison(trainer)
+        trainer._round()
+        trainer._round()
+        trainer._save_state()
+    assert trainer.counters.rollbacks == 3
+
+
 def test_returns_are_counted_over_restarts(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from swt_core.config import SWTConfig
 from swt_core.config.loading import load_config
@@ -54,6 +56,34 @@ def test_above_the_quota_age_decides() -> None:
     buffer.add(sessions(6, trading=True, episode=0), np.random.default_rng(0))
     buffer.add(sessions(6, trading=False, first=100, episode=6), np.random.default_rng(0))
     assert rows(buffer) == [2, 3, 4, 5, 100, 101, 102, 103, 104, 105]
+
+
+@settings(deadline=None)
+@given(
+    capacity=st.integers(1, 12),
+    quota=st.floats(0.0, 1.0),
+    rounds=st.lists(st.lists(st.booleans(), min_size=1, max_size=8), min_size=1, max_size=6),
+)
+def test_where_enough_sessions_traded_the_quota_holds_of_what_stays(
+    capacity: int, quota: float, rounds: list[list[bool]]
+) -> None:
+    """Enough: as many as the quota of a full buffer. Of fewer than that not one is lost."""
+    buffer = ReplayBuffer(capacity * STEPS, STEPS, quota)
+    rng, episode = np.random.default_rng(0), 0
+    for round_ in rounds:
+        played = SessionTable.empty(STEPS)
+        for trading in round_:
+            played = played.joined(sessions(1, trading=trading, first=episode, episode=episode))
+            episode += 1
+        before = int(buffer.table.trading().sum()) + sum(round_)
+        offered = len(buffer) + len(round_)
+        buffer.add(played, rng)
+        after = int(buffer.table.trading().sum())
+        assert len(buffer) == min(capacity, offered)
+        if before / capacity >= quota:
+            assert after / len(buffer) >= quota
+        else:
+            assert after == before
 
 
 def test_recent_sessions_are_drawn_twice_as_often_as_the_oldest() -> None:

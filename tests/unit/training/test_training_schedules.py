@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 from swt_core.config import SWTConfig, TrainingConfig
+from swt_core.state import read_jsonl
 from swt_environments.dataset import load_dataset
+from swt_inference.rollout import RolloutResult
 from swt_models.export import export_weights
 from swt_training.feed import LearnerFeed
 from swt_training.learner import WARM_UP_STEPS, Learner
@@ -20,7 +23,7 @@ from swt_training.optimizer import hidden_matrices
 from swt_training.reinitialise import due, reinitialise
 from swt_training.replay import ReplayBuffer
 from swt_training.run_setup import fresh_learner
-from swt_training.selfplay import exploration_temperature, frozen_engine
+from swt_training.selfplay import PlayTask, exploration_temperature, frozen_engine
 from swt_training.trainer import Trainer
 
 TrainerFactory = Callable[..., Trainer]
@@ -45,16 +48,18 @@ def test_actors_play_at_the_temperature_of_their_episode(
     training = small.training.model_copy(update={"temperature_episodes": 2})
     trainer = trainer_of(small.model_copy(update={"training": training}), tmp_path, 4)
     seen: list[float] = []
-    make = trainer._task
+    submit = trainer._actors.submit
 
-    def spy(*args: object, **kwargs: object) -> object:
-        seen.append(float(kwargs["temperature"]))  # type: ignore[arg-type]
-        return make(*args, **kwargs)  # type: ignore[arg-type]
+    def spy(tasks: list[PlayTask]) -> Future[list[RolloutResult]]:
+        seen.extend(task.temperature for task in tasks)
+        return submit(tasks)
 
-    monkeypatch.setattr(trainer, "_task", spy)
+    monkeypatch.setattr(trainer._actors, "submit", spy)
     trainer._round()
     trainer._round()
     assert seen == pytest.approx([2.0, 0.5])
+    shown = [row["Training/temperature"] for row in read_jsonl(trainer.state.file("metrics.jsonl"))]
+    assert shown == pytest.approx(seen)
 
 
 def test_the_learning_rate_warms_up_decays_and_stays_at_its_end(learner: Learner) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from swt_core.config import SWTConfig
 from swt_environments.dataset import load_dataset
 from swt_inference.rollout import RandomPolicy, play
 from swt_models.export import Weights, export_weights
+from swt_training import feed as feed_module
 from swt_training.batches import SessionBatch, session_batch
+from swt_training.feed import LearnerFeed
 from swt_training.replay import ReplayBuffer
 from swt_training.run_setup import fresh_learner
 from swt_training.session_table import SessionTable
@@ -96,6 +99,45 @@ def test_a_batch_never_holds_more_successes_than_its_share(share: float, batch: 
     count = buffer.successes_in(batch, share, replayed=batch)
     assert count == int(batch * share)
     assert count <= 0.15 * batch
+
+
+def test_no_batch_of_the_fast_beginning_holds_more_successes_than_its_share(
+    small: SWTConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share is one of the sessions that are really in the batch: the first ones hold six."""
+    training = small.training.model_copy(
+        update={
+            "sessions_per_step": 16,
+            "replayed_sessions_per_step": 4,
+            "early_sessions": 512,
+            "early_gradient_steps": 1,
+            "success_share": 0.15,
+            "initial_sessions": 60,
+            "initial_policy": "random",
+        }
+    )
+    config = small.model_copy(update={"training": training})
+    dataset = load_dataset(config)
+    replay = ReplayBuffer.configured(training, config.data.session_bars)
+    feed = LearnerFeed(config, dataset, replay)
+    feed.fill(np.random.default_rng(0))
+    assert len(replay.success) > 0
+    batches: list[SessionBatch] = []
+
+    def seen(*args: Any, **kwargs: Any) -> SessionBatch:
+        batches.append(session_batch(*args, **kwargs))
+        return batches[-1]
+
+    monkeypatch.setattr(feed_module, "session_batch", seen)
+    learner = fresh_learner(config, dataset)[1]
+    for step in range(8):
+        feed.learn(learner, np.random.default_rng(step))
+    sizes = [len(batch.first_rows) for batch in batches]
+    assert sizes[0] == training.early_sessions_per_step == 6
+    assert sizes[-1] == training.sessions_per_step
+    for size, batch in zip(sizes, batches, strict=True):
+        assert batch.selected_by_outcome <= 0.15 * size
+    assert batches[-1].selected_by_outcome == 2, "where there is room for some they are drawn"
 
 
 def test_the_configured_share_is_at_most_fifteen_hundredths() -> None:

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from swt_core.config import DataConfig, ModelConfig, SWTConfig, TrainingConfig
+from swt_core.errors import ConfigError
 from swt_environments.dataset import load_dataset
 from swt_training.batches import SessionBatch, session_batch
 from swt_training.learner import Learner
 from swt_training.model_losses import draw_unroll
 from swt_training.path_values import path_values_nb
-from swt_training.run_setup import fresh_learner
+from swt_training.run_setup import fresh_learner, require_supported
 from swt_training.survey import BOOTSTRAP_EVERY_BARS, draw_bars, survey, values_now
 
 SESSION = 50
@@ -40,6 +41,36 @@ def test_one_bar_is_drawn_from_each_stretch_and_every_bar_can_be() -> None:
     assert (np.diff(bars, axis=1) > 0).all()
     assert set(bars.ravel()) == set(range(50))
     np.testing.assert_array_equal(draw_bars(2, 50, 1.0, rng), [np.arange(50)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("session_bars", "unroll_steps", "gradient_share", "named"),
+    [
+        (360, 5, 0.125, None),
+        (10, 5, 0.125, "gradient_share"),
+        (10, 5, 0.2, None),
+        (20, 20, 1.0, "unroll_steps"),
+        (360, 5, 0.003, "gradient_share"),
+    ],
+)
+def test_sessions_too_short_to_unroll_are_refused_and_others_never_fail(
+    session_bars: int, unroll_steps: int, gradient_share: float, named: str | None
+) -> None:
+    config = SWTConfig(
+        data=DataConfig(session_bars=session_bars),
+        training=TrainingConfig(unroll_steps=unroll_steps, gradient_share=gradient_share),
+    )
+    if named is not None:
+        with pytest.raises(ConfigError, match=named):
+            require_supported(config)
+        return
+    require_supported(config)
+    policy = np.full((2, session_bars + 1, 3, 4), 0.25)
+    masks = np.ones(policy.shape, np.bool_)
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        bars = draw_bars(2, session_bars, gradient_share, rng)
+        assert len(draw_unroll(policy, masks, bars, 8, unroll_steps, rng).steps) == 8
 
 
 def test_the_mean_over_drawn_bars_is_the_mean_over_all() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from swt_core.checkpoints import CheckpointStore
+from swt_core.clock import ManualClock
 from swt_core.config import SWTConfig
 from swt_core.errors import StateError
 from swt_core.process import ProcessCounters
@@ -25,6 +26,7 @@ from swt_models.export import export_weights
 from swt_training.alarms import ALARMS_FILE, AlarmName, TrainerAlarms
 from swt_training.resume import load_state
 from swt_training.trainer import Trainer
+from swt_training.waiting import RoundAbandoned
 
 TrainerFactory = Callable[..., Trainer]
 ROUNDS = 3
@@ -144,6 +146,90 @@ def test_the_defaults_are_ten_episodes_a_minute_and_five_kept() -> None:
     assert training.keep_improvement_pips == 0.5
 
 
+def test_the_last_checkpoint_of_a_run_at_its_limit_is_not_lost_with_its_selection(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = trainer_of(small, tmp_path, 6)
+
+    def outlasts(*_: object, **__: object) -> None:
+        raise RoundAbandoned("SIGTERM")
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("swt_training.publishing.wait_for", outlasts)
+        stopped.setattr(first._publisher, "due", lambda _: False)
+        first.run()
+    store = CheckpointStore(tmp_path / "checkpoints")
+    assert first.counters.episodes == 6
+    assert store.list() == []
+    for _ in range(2):  # once is enough
+        trainer_of(small, tmp_path, 6).run()
+        assert [ref.metadata.episode for ref in store.list()] == [6]
+
+
+def test_a_kill_gives_no_episode_twice_to_the_limit(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    whole = trainer_of(small, tmp_path / "whole", 8)
+    whole.run()
+    killed = trainer_of(small, tmp_path / "cut", 8)
+    killed._round()
+    killed._save_state()
+    for _ in range(2):
+        killed._round()
+    after = trainer_of(small, tmp_path / "cut", 8)
+    assert after.process.counters.episodes == after.counters.episodes == 2
+    assert after.process.counters.repeated_episodes == 4
+    after.run()
+    assert_equal_runs(whole, after)
+
+
+def test_checkpoints_of_another_run_in_the_same_place_use_up_nothing(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    first = trainer_of(small, tmp_path, 8)
+    first.run()
+    assert first.process.counters.checkpoints >= 1
+    for left in (tmp_path / "training_state").iterdir():
+        if left.is_file():
+            left.unlink()
+    clock = ManualClock(1_800_000_000.0)
+    monthly = small.model_copy(
+        update={"training": small.training.model_copy(update={"checkpoint_every_episodes": 1000})}
+    )
+    second = trainer_of(monthly, tmp_path, 100, clock)
+    second._round()
+    second._save_state()
+    third = trainer_of(monthly, tmp_path, 100, clock)
+    assert third.counters.run == second.counters.run != first.counters.run
+    assert third.process.counters.checkpoints == 0
+
+
+def test_a_clock_that_was_set_back_deletes_no_newest_checkpoint(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    training = small.training.model_copy(update={"keep_last_checkpoints": 1, "keep_improvement_pips": 1e9})
+    config = small.model_copy(update={"training": training})
+    trainer_of(config, tmp_path, 8).run()
+    trainer_of(config, tmp_path, 16, ManualClock(1_600_000_000.0)).run()
+    newest = CheckpointStore(tmp_path / "checkpoints").newest()
+    assert newest is not None
+    assert newest.metadata.episode == 16
+
+
+def test_what_a_crash_left_beside_the_checkpoints_goes_with_the_next_start(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    trainer_of(small, tmp_path, 4).run()
+    directory = tmp_path / "checkpoints"
+    (known,) = directory.glob("checkpoint_*.safetensors")
+    torn = (directory / ".checkpoint.tmp", directory / "checkpoint_v1.0.0_ep999_arch-x.safetensors")
+    for path in torn:
+        path.write_bytes(b"torn")
+    trainer_of(small, tmp_path, 8)
+    assert known.exists()
+    assert not any(path.exists() for path in torn)
+
+
 def test_the_last_published_episode_is_on_disk_as_text(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
@@ -214,13 +300,11 @@ def test_the_real_process_is_ended_again_and_again_and_learns_the_same(
             assert process.poll() is None
             process.send_signal(number)
             assert process.wait() == (-number if number == signal.SIGKILL else 0)
-        # What is played again after a kill counts twice: so much more lets the run reach the same end.
-        counted, saved = state.read("process.json", ProcessCounters), load_state(state)
+        assert run(cut, 50).wait() == 0
+        counted = state.read("process.json", ProcessCounters)
         assert counted is not None
-        assert saved is not None
-        repeated = counted.episodes - saved[0].episodes
-        assert repeated == 0 if number == signal.SIGTERM else repeated >= 0
-        assert run(cut, 50 + repeated).wait() == 0
+        assert counted.episodes == 50
+        assert counted.repeated_episodes == 0 if number == signal.SIGTERM else counted.repeated_episodes >= 0
     finally:
         for process in begun:
             process.kill()
@@ -229,7 +313,8 @@ def test_the_real_process_is_ended_again_and_again_and_learns_the_same(
     ends = [load_state(StateDirectory(root / "training_state")) for root in (whole, cut)]
     assert ends[0] is not None
     assert ends[1] is not None
-    assert ends[0][0] == ends[1][0]
+    own = {"run": "", "hours": 0.0}  # when it began, and how long it took
+    assert ends[0][0].model_copy(update=own) == ends[1][0].model_copy(update=own)
     assert ends[0][0].episodes == 50
     assert ends[0][1].keys() == ends[1][1].keys()
     for name, array in ends[0][1].items():

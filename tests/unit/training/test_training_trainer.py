@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +19,21 @@ from swt_core.checkpoints import CheckpointStore
 from swt_core.config import SWTConfig
 from swt_core.errors import ConfigError, StateError
 from swt_core.pool import SerialPool
+from swt_core.shared_arrays import HeldArrays
 from swt_core.state import StateDirectory, write_json
+from swt_environments.dataset import load_dataset
 from swt_inference.engine import InferenceEngine
+from swt_inference.rollout import RolloutResult
 from swt_models.export import export_weights
 from swt_training.alarms import AlarmName
+from swt_training.figures import RoundTimes, round_figures
+from swt_training.learner import LossParts
+from swt_training.metric_names import FIGURES
 from swt_training.metrics import TrainingMetrics
+from swt_training.replay import ReplayBuffer
 from swt_training.run_config import RUN_CONFIG_FILE, RunConfig, other_configuration, save_run_config
+from swt_training.run_setup import fresh_learner
+from swt_training.selfplay import PlayTask, play_sessions
 from swt_training.trainer import Trainer
 
 TrainerFactory = Callable[..., Trainer]
@@ -295,15 +307,43 @@ def test_checkpoints_can_be_loaded_and_say_what_was_held_out(
 
 
 def test_actors_play_with_the_learners_weights(
-    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that never received weights would play the same sessions the same way for ever."""
+    """The round's own sessions again: by the weights it began with they are the same, by older ones not."""
     trainer = trainer_of(small, tmp_path, 100)
-    values = []
-    for _ in range(3):
-        trainer._round()
-        values.append(trainer.replay.arrays()["root_values"][-2:].astype(float))
-    assert not np.allclose(values[0].std(), values[2].std(), rtol=1e-3)
+    tasks: list[PlayTask] = []
+    submit = trainer._actors.submit
+
+    def spy(submitted: list[PlayTask]) -> Future[list[RolloutResult]]:
+        tasks.extend(submitted)
+        return submit(submitted)
+
+    monkeypatch.setattr(trainer._actors, "submit", spy)
+    first = trainer.learner.average.weights()
+    trainer._round()
+    trainer._round()
+    newest = trainer.learner.average.weights()
+    trainer._round()
+    task, held = tasks[-1], trainer.replay.table
+    np.testing.assert_array_equal(held.first_rows[-len(task.first_rows) :], task.first_rows)
+    values = {}
+    for name, weights in (("newest", newest), ("first", first)):
+        again = play_sessions(replace(task, weights=HeldArrays(weights))).trajectories
+        assert again is not None
+        values[name] = again.root_values
+    np.testing.assert_array_equal(values["newest"], held.root_values[-len(task.first_rows) :])
+    assert not np.array_equal(values["first"], values["newest"])
+
+
+def test_the_temperature_of_self_play_is_among_the_figures_once_it_plays(small: SWTConfig) -> None:
+    learner = fresh_learner(small, load_dataset(small))[1]
+    held = ReplayBuffer.configured(small.training, small.data.session_bars).statistics()
+    nothing: dict[str, Any] = dict.fromkeys((field.name for field in fields(LossParts)), 0.0)
+    losses, times = [LossParts(**nothing)], RoundTimes(1.0, 0.0, 0.0, 1.0)
+    assert "Training/temperature" not in round_figures([], losses, learner, held, times)
+    found = round_figures([], losses, learner, held, times, temperature=1.25)
+    assert found["Training/temperature"] == 1.25
+    assert FIGURES["Training/temperature"].metric == "swt_training_temperature"
 
 
 @pytest.mark.parametrize(("change", "named"), [({"reward": "clean"}, "reward")])

@@ -16,26 +16,35 @@ import pytest
 import torch
 
 from swt_core.checkpoints import CheckpointStore
-from swt_core.config import FeaturesConfig, SWTConfig
+from swt_core.config import FeaturesConfig, SWTConfig, TradingConfig
 from swt_core.errors import SWTError
 from swt_core.instruments import instrument
-from swt_core.position import BUY, HOLD
+from swt_core.position import BUY, HOLD, SELL
 from swt_core.shared_arrays import HeldArrays
 from swt_data.synthetic import synthetic_bars
-from swt_environments.dataset import Dataset, load_dataset
+from swt_environments.dataset import Dataset, load_bars, load_dataset
 from swt_features.processor import FeatureProcessor
 from swt_inference.engine import InferenceEngine
 from swt_inference.rollout import SearchPolicy, play
 from swt_models.export import export_weights
 from swt_training.batches import session_batch
-from swt_training.path_values import LONG
+from swt_training.path_values import FLAT, LONG
+from swt_training.recorded import visited_positions
 from swt_training.run_setup import fresh_learner
 from swt_training.selfplay import PlayTask, play_sessions
 from swt_training.trainer import Trainer
+from swt_validation.players import Setting
 
 TrainerFactory = Callable[..., Trainer]
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = sorted(ROOT.glob("swt_*/**/*.py"))
+# What starts, stops and builds things, without a person looking on.
+OPERATION = sorted(
+    path
+    for place in (ROOT / "scripts", ROOT / "docker", ROOT / ".ci")
+    for path in place.rglob("*")
+    if path.is_file() and path.suffix not in (".json", ".pyc")
+) + [*sorted(ROOT.glob("docker-compose*.yml")), ROOT / "Makefile"]
 
 
 @pytest.fixture
@@ -111,9 +120,15 @@ def test_few_simulations_do_not_visit_every_action_once(small: SWTConfig, datase
     engine = InferenceEngine.from_network(network, small.trading.search)
     rows = dataset.splits.train.starts[:8]
     result = play(SearchPolicy(engine), dataset.market, rows, rows + small.data.session_bars - 1, record=True)
-    shares = result.trajectories
-    assert shares is not None
-    assert (shares.visit_shares == 0.0).any(axis=-1).mean() > 0.5
+    played = result.trajectories
+    assert played is not None
+    _, sides = visited_positions(dataset.market, rows, played.actions)
+    # An illegal action is never visited: only where three are legal can three simulations visit each once.
+    free = (sides == FLAT) & dataset.market.may_enter[rows[:, None] + np.arange(small.data.session_bars)]
+    assert free.sum() > 200
+    shares = played.visit_shares[free][:, [HOLD, BUY, SELL]]
+    np.testing.assert_allclose(shares.sum(axis=-1), 1.0, atol=1e-6)
+    assert (shares == 0.0).any(axis=-1).mean() > 0.5
     assert result.action_counts[HOLD] / result.action_counts.sum() > 0.5
 
 
@@ -163,6 +178,56 @@ def test_the_agent_sees_the_whole_window_up_to_its_last_bar(place: int) -> None:
     assert not np.array_equal(
         features.market_rows(replace(bars, close_hp=closes), row), features.market_rows(bars, row)
     )
+
+
+def test_training_costs_what_validation_costs(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    """Their training paid a spread of 1.5 pips and a penalty of its own, all else 4 pips."""
+    trading = TradingConfig.model_validate(
+        small.trading.model_dump()
+        | {
+            "slippage_pips": 0.4,
+            "financing_long_pips_per_day": -0.7,
+            "financing_short_pips_per_day": 0.2,
+            "no_entry_minutes_before_week_close": 90,
+        }
+    )
+    spread = {"market": "realistic", "spread_source": "constant", "spread_pips": 2.6}
+    data = small.data.model_copy(update=spread)
+    config = small.model_copy(update={"trading": trading, "data": data})
+    learned = trainer_of(config, tmp_path, 2).feed.dataset.market
+    judged = Setting(load_bars(config.data)[0], config).market()
+    for name in ("fill_bid", "fill_ask", "carry_pips", "may_enter", "flat_required"):
+        np.testing.assert_array_equal(getattr(learned, name), getattr(judged, name), err_msg=name)
+    np.testing.assert_array_equal(learned.bars.bid_close, judged.bars.bid_close)
+    np.testing.assert_array_equal(learned.bars.ask_close, judged.bars.ask_close)
+    assert (learned.fill_ask - learned.fill_bid).min() == 26 + 2 * 4, "points: spread, and slippage twice"
+    assert learned.carry_pips.any()
+
+
+def test_the_broker_s_token_has_one_name() -> None:
+    """Theirs had five names for OANDA's token, and no two programs read the same."""
+    told = re.compile(r'"(\w*(?:OANDA|BROKER)\w*(?:TOKEN|KEY|SECRET|ACCESS)\w*)"')
+    found = {path.relative_to(ROOT).as_posix(): set(told.findall(path.read_text())) for path in PACKAGES}
+    assert {path: names for path, names in found.items() if names} == {
+        "swt_broker/credentials.py": {"SWT_BROKER_TOKEN", "SWT_BROKER_TOKEN_FILE"},
+        # The word of `.env`, which a container puts in place of that name before anything reads it.
+        "swt_ops/container.py": {"OANDA_API_KEY", "OANDA_API_KEY_FILE"},
+    }
+
+
+def test_no_script_swallows_a_failure_or_stops_what_is_not_its_own() -> None:
+    """Their start script stopped every container of the host, and `|| true` hid what failed."""
+    assert ROOT / "scripts" / "deploy_production.sh" in OPERATION
+    assert ROOT / "docker" / "Dockerfile" in OPERATION
+    swallowed = re.compile(r"(?:\|\||;)\s*(?:true|:)(?=\s|$|['\")])|set \+e\b|^\t-", re.MULTILINE)
+    foreign = re.compile(
+        r"docker (?:container )?(?:stop|kill|rm|restart|pause)\b|docker (?:container )?(?:ps|ls)\b"
+        r"|docker (?:\w+ )?prune\b|\b(?:killall|pkill)\b"
+    )
+    for told in (swallowed, foreign):
+        assert [path.name for path in OPERATION if told.search(path.read_text(errors="replace"))] == []
 
 
 def test_nothing_is_unpickled_from_disk() -> None:
