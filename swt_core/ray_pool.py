@@ -136,8 +136,16 @@ class RayPool:
         self.close()
 
     def _work(self, run: PoolRun) -> None:
-        self._hand_out(run)
-        self._listen(run)
+        try:
+            if not self._closed:
+                self._hand_out(run)
+                self._listen(run)
+        except Exception:
+            if not self._closed:
+                raise
+        # Another thread may close the pool at any moment: workers and connection are gone then.
+        if self._closed:
+            raise WorkerError("the pool was closed while it worked")
 
     def _hand_out(self, run: PoolRun) -> None:
         for worker in self._team:
@@ -224,6 +232,8 @@ class RayPool:
         self._end(worker)
         # A record of its own each time: other threads read it.
         self.counts = replace(self.counts, **{fault: getattr(self.counts, fault) + 1})
+        if self._closed:
+            return
         _log.warning("worker replaced", worker=number, why=why, node=worker.process[0][:12])
         self._team[number] = self._hire()
         if run.try_again(worker.job, why, self._attempts):

@@ -75,6 +75,11 @@ def load_sum(shared: SharedArrays) -> float:
     return float(sum(value.sum() for value in shared.load().values()))
 
 
+def wait_for_ever(marker: Path) -> None:
+    marker.write_text("")
+    threading.Event().wait()
+
+
 def wait_on_node(task: tuple[int, Path]) -> int:
     """Says on which node it runs, then waits for the word to go on."""
     number, directory = task
@@ -192,3 +197,23 @@ def test_a_cluster_that_does_not_answer_is_named() -> None:
     ray.shutdown()
     with pytest.raises(ConfigError, match=r"the Ray cluster at 127\.0\.0\.1:1 does not answer"):
         RayPool(1, address="127.0.0.1:1")
+
+
+def test_who_waits_for_a_ray_pool_that_is_closed_learns_of_it(one_node: None, tmp_path: Path) -> None:
+    pool = RayPool(1, heartbeat_s=0.05)
+    marker, failures = tmp_path / "begun", []
+
+    def work() -> None:
+        try:
+            list(pool.map(wait_for_ever, [marker]))
+        except WorkerError as error:
+            failures.append(str(error))
+
+    waiting = threading.Thread(target=work)
+    waiting.start()
+    while not marker.exists():
+        threading.Event().wait(0.01)
+    pool.close()
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+    assert failures == ["the pool was closed while it worked"]
