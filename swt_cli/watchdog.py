@@ -32,11 +32,13 @@ def watchdog(
     """End daemons that hang: their heartbeat is stale, but their process still runs.
 
     A process is ended only if it holds the lock of that daemon's state directory and began before its
-    heartbeat. Without --once, a heartbeat must stay stale for 60 s of watching first, so that a clock
-    that was set or a machine that slept ends nobody; --once believes the clock. Whatever supervises the
-    daemon (`swt up`, systemd) starts it again, and a trainer resumes exactly.
+    heartbeat, or so long ago that it should have beaten since. Without --once, a heartbeat must stay stale
+    for 60 s of watching first, so that a clock that was set or a machine that slept ends nobody, and one
+    that is watched unchanged for its time is stale whatever the clock says; --once believes the clock, and
+    ends nobody whose heartbeat is of the future. Whatever supervises the daemon (`swt up`, systemd) starts
+    it again, and a trainer resumes exactly.
 
-    With --once, exits with 1 when something was ended or could not be.
+    With --once, exits with 1 when something was ended or could not be, or a heartbeat is of the future.
 
     Examples:
 
@@ -76,7 +78,7 @@ def watchdog(
                 typer.echo(to_json(report) if as_json else _line(report))
             last[report.daemon] = report.finding
         if once:
-            if any(report.finding in ACTED for report in reports):
+            if any(report.finding in {*ACTED, Finding.FUTURE} for report in reports):
                 raise typer.Exit(1)
             return
         if stop.wait(every):

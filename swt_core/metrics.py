@@ -25,7 +25,7 @@ from starlette.routing import Route
 from swt_core.clock import Clock
 from swt_core.errors import StateError
 from swt_core.json_text import to_json
-from swt_core.staleness import longest_silence_s
+from swt_core.staleness import is_silent, longest_silence_s, of_the_future
 from swt_core.state import StateDirectory
 
 # In a container loopback is the container's own; there it is an address of the stack's network.
@@ -65,7 +65,7 @@ def register_state(registry: CollectorRegistry, state: StateDirectory, clock: Cl
 
 
 def while_it_beats(health: HealthCheck, state: StateDirectory, clock: Clock) -> HealthCheck:
-    """``health``, and unhealthy once the heartbeat in ``state`` is stale.
+    """``health``, and unhealthy once the heartbeat in ``state`` is stale, or is of the future.
 
     The health server answers from a thread of its own: it goes on when the daemon's loop hangs, and what it
     knows is then what was true before.
@@ -79,9 +79,14 @@ def while_it_beats(health: HealthCheck, state: StateDirectory, clock: Clock) -> 
             heartbeat = state.heartbeat()
         except StateError as error:
             return Health(False, error.message, found.detail)
-        if heartbeat is None or heartbeat.age_s(clock) <= longest_silence_s(heartbeat.status):
+        if heartbeat is None:
             return found
-        return Health(False, f"hangs: no heartbeat for {heartbeat.age_s(clock):.0f} s", found.detail)
+        age_s, ahead_s = heartbeat.age_s(clock), heartbeat.ahead_s(clock)
+        if not is_silent(age_s, ahead_s, longest_silence_s(heartbeat.status)):
+            return found
+        if ahead_s > 0:
+            return Health(False, f"the heartbeat is {of_the_future(ahead_s)}", found.detail)
+        return Health(False, f"hangs: no heartbeat for {age_s:.0f} s", found.detail)
 
     return checked
 

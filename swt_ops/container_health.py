@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from swt_core.clock import SystemClock
-from swt_core.staleness import longest_silence_s
+from swt_core.clock import Clock, SystemClock
+from swt_core.staleness import is_silent, longest_silence_s, of_the_future
 
 # A clock that was set, or a machine that slept, makes a heartbeat old without its process being hung.
 CONFIRM_S: Final = 60.0
@@ -52,12 +52,14 @@ class Verdict:
     """Whether a container is well, and the sentence that says so.
 
     Attributes:
-        stale_s: time of a heartbeat that is too old; None: it is fresh, or there is none.
+        stale_s: time of a heartbeat that is too old, or of the future; None: it is fresh, or there is none.
+        confirm_s: how long that very heartbeat must have been met before its daemon hangs.
     """
 
     well: bool
     sentence: str
     stale_s: float | None = None
+    confirm_s: float = CONFIRM_S
 
 
 def check(
@@ -81,9 +83,13 @@ def check(
     beat = None if checked.directory is None else _heartbeat(root / checked.directory)
     status = "" if beat is None else beat.status
     if beat is not None:
-        age_s = now_s - beat.time_s
-        if age_s > longest_silence_s(status):
-            return Verdict(False, f"{role}: no heartbeat for {age_s:.0f} s", beat.time_s)
+        age_s, longest_s = now_s - beat.time_s, longest_silence_s(status)
+        if is_silent(age_s, -age_s, longest_s):
+            if age_s > 0:
+                return Verdict(False, f"{role}: no heartbeat for {age_s:.0f} s", beat.time_s)
+            # How old it is nobody knows, so it is watched for as long as it may take until the next.
+            said = f"{role}: its heartbeat is {of_the_future(-age_s)}"
+            return Verdict(False, said, beat.time_s, longest_s + CONFIRM_S)
         if status.startswith(("off", "idle")):
             return Verdict(True, f"{role}: {status}")
     elif checked.url is None:
@@ -99,12 +105,12 @@ def check(
     return Verdict(well, f"{role}: {code} {text}")
 
 
-def confirmed(memory: Path, stale_s: float | None, monotonic_s: float) -> bool:
-    """Whether this very stale heartbeat was met `CONFIRM_S` ago already; notes it where it was not."""
+def confirmed(memory: Path, stale_s: float | None, monotonic_s: float, confirm_s: float = CONFIRM_S) -> bool:
+    """Whether this very stale heartbeat was met ``confirm_s`` ago already; notes it where it was not."""
     try:
         seen, since_s = json.loads(memory.read_text())
         if seen == stale_s:
-            return bool(monotonic_s - since_s >= CONFIRM_S)
+            return bool(monotonic_s - since_s >= confirm_s)
     except (OSError, ValueError, TypeError):
         pass
     # A /tmp that is full ends nobody: unhealthy is said all the same.
@@ -128,12 +134,14 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     clock = SystemClock()
     verdict = check(role, root, clock.time_s(), ask, waits=WAITING_MARKER.exists())
     print(verdict.sentence)
-    if verdict.stale_s is not None and confirmed(_STALE_MARKER, verdict.stale_s, clock.monotonic_s()):
+    if verdict.stale_s is not None and confirmed(
+        _STALE_MARKER, verdict.stale_s, clock.monotonic_s(), verdict.confirm_s
+    ):
         print(_end(role, root, clock))
     return 0 if verdict.well else 1
 
 
-def _end(role: str, root: Path, clock: SystemClock) -> str:
+def _end(role: str, root: Path, clock: Clock) -> str:
     """End the daemon, if it is really the one that beats no more."""
     from swt_core.numba_cache import configure_numba_cache
 
@@ -142,7 +150,8 @@ def _end(role: str, root: Path, clock: SystemClock) -> str:
     from swt_core.workspace import Workspace
     from swt_ops.watchdog import Watchdog, WatchPolicy
 
-    reports = Watchdog(Workspace(root), WatchPolicy(confirm_s=0.0), clock, [role]).look()
+    policy = WatchPolicy(confirm_s=0.0, future_is_stale=True)
+    reports = Watchdog(Workspace(root), policy, clock, [role]).look()
     return ", ".join(report.finding.value for report in reports)
 
 

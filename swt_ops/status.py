@@ -18,8 +18,9 @@ from swt_core.checkpoints import CheckpointRef, CheckpointStore
 from swt_core.clock import Clock
 from swt_core.errors import CheckpointError, StateError
 from swt_core.protected import QUEUE_FILE, ValidationQueue
-from swt_core.staleness import STALE_AFTER_S
+from swt_core.staleness import STALE_AFTER_S, is_silent, of_the_future
 from swt_core.state import StateDirectory, StateRecord, read_heartbeat, read_json
+from swt_core.statistics import RELIABLE_TRADES
 from swt_core.verdict import VERDICT_FILE, Verdict
 from swt_core.workspace import Workspace
 from swt_live.status import STATUS_FILE, LiveStatus, unwell
@@ -50,6 +51,7 @@ class DaemonStatus(StateRecord):
     state: DaemonState
     status: str = Field("", description="what it does, in its own words")
     age_s: float | None = Field(None, description="age of the heartbeat, s")
+    ahead_s: float = Field(0.0, description="how far in the future it is stamped, s")
     pid: int | None = None
     counters: dict[str, float] = Field(default_factory=dict)
 
@@ -64,6 +66,7 @@ class CheckpointSummary(StateRecord):
     sqn: float | None
     expectancy_pips: float | None
     trades: int
+    sqn_reliable: bool = Field(True, description="whether there are trades enough to believe its SQN")
 
 
 class TrainingStatus(StateRecord):
@@ -144,16 +147,13 @@ def read_status(
     )
     live = careful("live", lambda: StateDirectory(workspace.live_state).read(STATUS_FILE, LiveStatus), None)
     training = careful("trainer", lambda: read_training(workspace), TrainingStatus())
-    alarms += [
-        Alarm(source=daemon.name, text=f"{daemon.state.value}: {daemon.status}")
-        for daemon in daemons
-        if daemon.state in (DaemonState.STALE, DaemonState.FAILED, DaemonState.UNREADABLE)
-    ]
+    for daemon in daemons:
+        alarms += daemon_alarms(daemon)
     alarms += careful("trainer", lambda: trainer_alarms(workspace), [])
     trading = any(daemon.name == "live" and daemon.state is DaemonState.RUNNING for daemon in daemons)
     if live is not None:
         alarms += [Alarm(source="live", text=text) for text in _live_alarms(live, trading)]
-    alarms += [Alarm(source="disk", text=text) for text in _disk(workspace.root)]
+    alarms += disk_alarms(workspace.root)
     return InstallationStatus(
         schema_version=1,
         root=str(workspace.root),
@@ -176,22 +176,33 @@ def read_daemon(workspace: Workspace, name: str, clock: Clock, stale_after_s: fl
         return DaemonStatus(name=name, state=DaemonState.UNREADABLE, status=error.message)
     if heartbeat is None:
         return DaemonStatus(name=name, state=DaemonState.ABSENT)
-    age_s = heartbeat.age_s(clock)
+    age_s, ahead_s = heartbeat.age_s(clock), heartbeat.ahead_s(clock)
     state = DaemonState.RUNNING
     if heartbeat.status.startswith("failed"):
         state = DaemonState.FAILED
     elif heartbeat.status.startswith("stopped"):
         state = DaemonState.STOPPED
-    elif age_s > stale_after_s:
+    elif is_silent(age_s, ahead_s, stale_after_s):
         state = DaemonState.STALE
     return DaemonStatus(
         name=name,
         state=state,
         status=heartbeat.status,
         age_s=age_s,
+        ahead_s=ahead_s,
         pid=heartbeat.pid,
         counters=heartbeat.counters,
     )
+
+
+def daemon_alarms(daemon: DaemonStatus) -> list[Alarm]:
+    """What its heartbeat says that a person should know."""
+    if daemon.state not in (DaemonState.STALE, DaemonState.FAILED, DaemonState.UNREADABLE):
+        return []
+    text = f"{daemon.state.value}: {daemon.status}"
+    if daemon.state is DaemonState.STALE and daemon.ahead_s > 0:
+        text += f"; its heartbeat is {of_the_future(daemon.ahead_s)}"
+    return [Alarm(source=daemon.name, text=text)]
 
 
 def read_training(workspace: Workspace) -> TrainingStatus:
@@ -223,6 +234,7 @@ def _checkpoint(ref: CheckpointRef) -> CheckpointSummary:
         sqn=metadata.sqn,
         expectancy_pips=metadata.expectancy_pips,
         trades=metadata.trades,
+        sqn_reliable=metadata.trades >= RELIABLE_TRADES,
     )
 
 
@@ -269,11 +281,14 @@ def _live_alarms(live: LiveStatus, running: bool) -> list[str]:
     return found
 
 
-def _disk(root: Path) -> list[str]:
+def disk_alarms(root: Path) -> list[Alarm]:
+    """Little room where the state lies: daemons may be unable to say so themselves."""
     try:
         free = shutil.disk_usage(root).free
     except FileNotFoundError:
         return []
     except OSError as error:
-        return [f"{root} cannot be looked at: {error.strerror or error}"]
-    return [f"only {free / 1e9:.1f} GB are free in {root}"] if free < _LEAST_FREE_BYTES else []
+        return [Alarm(source="disk", text=f"{root} cannot be looked at: {error.strerror or error}")]
+    if free >= _LEAST_FREE_BYTES:
+        return []
+    return [Alarm(source="disk", text=f"only {free / 1e9:.1f} GB are free in {root}")]

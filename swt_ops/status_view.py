@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from swt_core.clock import iso_utc
+from swt_core.statistics import sqn_text
 from swt_ops.processes import ProcessState, ProcessView
-from swt_ops.status import DaemonState, DaemonStatus, InstallationStatus
+from swt_ops.status import CheckpointSummary, DaemonState, DaemonStatus, InstallationStatus
 
 STATE_COLOURS: Final = {
     DaemonState.RUNNING: "green",
@@ -114,12 +115,14 @@ def _best(status: InstallationStatus) -> str:
     best = status.training.best
     if best is None:
         return ""
-    sqn = "–" if best.sqn is None else f"{best.sqn:.2f}"
-    pips = "–" if best.expectancy_pips is None else f"{best.expectancy_pips:+.2f}"
-    return (
-        f"{escape(best.name)}: SQN {sqn}, {pips} pips a trade, {best.trades:,} trades "
-        f"({status.training.checkpoints} checkpoints)"
-    )
+    return f"{escape(best.name)}: {judged(best)} ({status.training.checkpoints} checkpoints)"
+
+
+def judged(checkpoint: CheckpointSummary) -> str:
+    """What the selection found out about a checkpoint."""
+    pips = "–" if checkpoint.expectancy_pips is None else f"{checkpoint.expectancy_pips:+.2f}"
+    sqn = sqn_text(checkpoint.sqn, checkpoint.trades)
+    return f"SQN {sqn}, {pips} pips a trade, {checkpoint.trades:,} trades"
 
 
 def _verdict(status: InstallationStatus) -> str:

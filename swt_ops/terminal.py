@@ -18,7 +18,7 @@ from swt_core.clock import iso_utc
 from swt_core.position import ACTION_NAMES
 from swt_ops.dashboard.records import DashboardView, Decision
 from swt_ops.status import DaemonState
-from swt_ops.status_view import DECISION_COLOURS, STATE_COLOURS, age_text, idle_reason
+from swt_ops.status_view import DECISION_COLOURS, STATE_COLOURS, age_text, idle_reason, judged
 from swt_ops.training_dashboard import sparkline
 
 # Narrower than this, panels stand below one another.
@@ -205,9 +205,9 @@ def _learning(view: DashboardView) -> Table:
             )
     best = training.training.best
     if best is not None:
-        sqn = "–" if best.sqn is None else f"{best.sqn:.2f}"
         age = age_text(training.checkpoint_age_s)
-        table.add_row("best", f"episode {best.episode:,}, SQN {sqn}, {best.trades:,} trades; newest {age}")
+        table.add_row("best", judged(best))
+        table.add_row("", f"episode {best.episode:,}; newest {age}")
     return table
 
 

@@ -13,18 +13,20 @@ from swt_core.errors import CheckpointError, StateError
 from swt_core.protected import protected_by_live, protected_by_validation
 from swt_core.staleness import STALE_AFTER_S
 from swt_core.state import StateRecord
-from swt_core.statistics import sqn_label
+from swt_core.statistics import RELIABLE_TRADES, sqn_label
 from swt_core.workspace import Workspace
 from swt_ops.status import (
     METRICS_FILE,
     Alarm,
-    DaemonState,
     DaemonStatus,
     TrainingStatus,
+    daemon_alarms,
+    disk_alarms,
     read_daemon,
     read_training,
     trainer_alarms,
 )
+from swt_training.metric_names import undefined_in
 
 _TAIL_BYTES: Final = 1 << 20
 # What sparklines are drawn of.
@@ -47,12 +49,14 @@ class TrainingView(StateRecord):
     time_s: float
     daemon: DaemonStatus
     training: TrainingStatus
-    figures: dict[str, float] = Field(default_factory=dict, description="newest value of every figure")
+    figures: dict[str, float] = Field(default_factory=dict, description="newest value of each defined figure")
     courses: dict[str, tuple[float, ...]] = Field(default_factory=dict, description="recent values")
     sqn: float | None = Field(None, description="of the rolling window's closed trades")
     sqn_class: str = ""
+    sqn_reliable: bool = Field(False, description="whether there are trades enough to believe it")
     limits_used: dict[str, float] = Field(default_factory=dict, description="share of each hard limit")
-    eta_s: float | None = Field(None, description="until the limit of episodes or hours, at this speed, s")
+    eta_s: float | None = Field(None, description="until the first of the hard limits, at this speed, s")
+    eta_limit: str = Field("", description="which limit that is: episodes, checkpoints or hours")
     checkpoint_age_s: float | None = None
     protected: int = Field(0, description="checkpoints that validator or live trader still need")
     alarms: tuple[Alarm, ...] = ()
@@ -73,8 +77,7 @@ def training_view(
     """
     alarms: list[Alarm] = []
     daemon = read_daemon(workspace, "trainer", clock, stale_after_s)
-    if daemon.state in (DaemonState.STALE, DaemonState.FAILED, DaemonState.UNREADABLE):
-        alarms.append(Alarm(source="trainer", text=f"{daemon.state.value}: {daemon.status}"))
+    alarms += daemon_alarms(daemon)
     try:
         training = read_training(workspace)
     except (StateError, CheckpointError) as error:
@@ -84,12 +87,17 @@ def training_view(
         alarms += trainer_alarms(workspace)
     except StateError as error:
         alarms.append(Alarm(source="trainer", text=error.message))
+    # On a full disk the trainer's own alarms cannot be written.
+    alarms += disk_alarms(workspace.root)
     rows = recent_rows(workspace.training_state / METRICS_FILE)
     figures: dict[str, float] = {}
     for row in rows:
         figures |= row
+        for name in undefined_in(row, tuple(figures)):
+            del figures[name]
     courses = {name: tuple(row[name] for row in rows if name in row)[-points:] for name in COURSES}
     sqn = figures.get("Rolling/sqn")
+    eta_limit, eta_s = _first_limit(daemon.counters, figures)
     newest = training.newest
     return TrainingView(
         schema_version=1,
@@ -101,8 +109,10 @@ def training_view(
         courses={name: values for name, values in courses.items() if values},
         sqn=sqn,
         sqn_class=sqn_label(sqn),
+        sqn_reliable=sqn is not None and figures.get("Rolling/trades", 0.0) >= RELIABLE_TRADES,
         limits_used=_limits_used(daemon.counters),
-        eta_s=_eta_s(daemon.counters, figures),
+        eta_s=eta_s,
+        eta_limit=eta_limit,
         checkpoint_age_s=None if newest is None else max(0.0, clock.time_s() - newest.created_s),
         protected=_protected(workspace, clock.time_s()),
         alarms=tuple(alarms),
@@ -138,14 +148,26 @@ def _limits_used(counters: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _eta_s(counters: dict[str, float], figures: dict[str, float]) -> float | None:
-    speed = figures.get("Training/episodes_per_s", 0.0)
-    found = []
-    if "maximum_episodes" in counters and speed > 0:
-        found.append((counters["maximum_episodes"] - counters.get("episodes", 0.0)) / speed)
-    if "maximum_hours" in counters:
-        found.append((counters["maximum_hours"] - counters.get("hours", 0.0)) * 3600.0)
-    return max(0.0, min(found)) if found else None
+def _first_limit(counters: dict[str, float], figures: dict[str, float]) -> tuple[str, float | None]:
+    """The hard limit that is met first, and in how many seconds; "" and None while no pace is known."""
+    hours = counters.get("hours", 0.0)
+    per_s = {
+        "episodes": figures.get("Training/episodes_per_s", 0.0),
+        # Of the whole run: they come too seldom for a pace of the moment.
+        "checkpoints": counters.get("checkpoints", 0.0) / (3600.0 * hours) if hours > 0 else 0.0,
+        "hours": 1.0 / 3600.0,
+    }
+    left_s = {}
+    for name, pace in per_s.items():
+        if (maximum := counters.get(f"maximum_{name}")) is None:
+            continue
+        left = maximum - counters.get(name, 0.0)
+        if left <= 0 or pace > 0:
+            left_s[name] = left / pace if left > 0 else 0.0
+    if not left_s:
+        return "", None
+    first = min(left_s, key=lambda name: left_s[name])
+    return first, left_s[first]
 
 
 def _protected(workspace: Workspace, now_s: float) -> int:

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from swt_core.clock import iso_utc
+from swt_core.statistics import sqn_text
 from swt_ops.status import DaemonState
-from swt_ops.status_view import age_text
+from swt_ops.status_view import age_text, judged
 from swt_ops.training import TrainingView
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -47,7 +48,7 @@ def duration(seconds: float | None) -> str:
 
 def training_status(view: TrainingView) -> RenderableType:
     """What `swt train status` shows."""
-    return Group(_heading(view), _progress(view), _trades(view), *_alarm_lines(view))
+    return Group(_heading(view), _progress(view), _trades(view), _checkpoints(view), *_alarm_lines(view))
 
 
 def training_dashboard(view: TrainingView) -> RenderableType:
@@ -57,7 +58,7 @@ def training_dashboard(view: TrainingView) -> RenderableType:
         Panel(_trades(view), title="closed trades, rolling", title_align="left"),
         Panel(_actions(view), title="actions", title_align="left"),
         Panel(_losses(view), title="learning", title_align="left"),
-        Panel(_buffer(view), title="buffer and checkpoints", title_align="left"),
+        Panel(Group(_buffer(view), _checkpoints(view)), title="buffer and checkpoints", title_align="left"),
         Panel(_limits(view), title="limits", title_align="left"),
     )
     return Group(_heading(view), Columns(panels, equal=True, expand=False), *_alarm_lines(view))
@@ -95,7 +96,8 @@ def _progress(view: TrainingView) -> Table:
     of = "" if maximum is None else f" of {maximum:,.0f}"
     episodes = view.figures.get("episode", float(view.training.episode))
     table.add_row("episodes", f"{episodes:,.0f}{of}")
-    table.add_row("to the limit", duration(view.eta_s))
+    which = f" ({view.eta_limit})" if view.eta_limit else ""
+    table.add_row("to the limit", f"{duration(view.eta_s)}{which}")
     table.add_row("speed", _with_course(view, "Training/episodes_per_s", "{:.1f}/s"))
     table.add_row("learned", _number(view, "Training/learner_sessions", "{:,.0f} sessions"))
     table.add_row("self-play", _with_course(view, "Performance/self_play_pips", "{:+.1f} pips"))
@@ -107,8 +109,7 @@ def _trades(view: TrainingView) -> Table:
     table = _facts()
     table.add_row("expectancy", _with_course(view, "Rolling/expectancy_pips", "{:+.2f} pips"))
     table.add_row("win rate", _number(view, "Rolling/win_rate", "{:.1%}"))
-    sqn = "–" if view.sqn is None else f"{view.sqn:.2f} ({view.sqn_class})"
-    table.add_row("SQN", sqn)
+    table.add_row("SQN", sqn_text(view.sqn, int(view.figures.get("Rolling/trades", 0.0))))
     table.add_row("trade ratio", _with_course(view, "Rolling/trade_ratio", "{:.1%}"))
     trades, sessions = view.figures.get("Rolling/trades", 0.0), view.figures.get("Rolling/sessions", 0.0)
     table.add_row("window", f"{trades:,.0f} trades in {sessions:,.0f} sessions")
@@ -144,12 +145,17 @@ def _buffer(view: TrainingView) -> Table:
     table = _facts()
     table.add_row("sessions", _number(view, "Training/buffer_sessions", "{:,.0f}"))
     table.add_row("with trades", _number(view, "Training/buffer_trading_share", "{:.1%}"))
+    return table
+
+
+def _checkpoints(view: TrainingView) -> Table:
+    table = _facts()
     table.add_row("checkpoints", f"{view.training.checkpoints}, {view.protected} needed by others")
     table.add_row("newest", age_text(view.checkpoint_age_s) or "none yet")
     best = view.training.best
     if best is not None:
-        sqn = "–" if best.sqn is None else f"{best.sqn:.2f}"
-        table.add_row("best", f"episode {best.episode:,}, SQN {sqn}, {best.trades:,} trades")
+        table.add_row("best", f"episode {best.episode:,}")
+        table.add_row("", judged(best))
     return table
 
 

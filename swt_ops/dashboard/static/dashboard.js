@@ -37,6 +37,9 @@
     const text = new Date(s * 1000).toISOString();
     return short ? text.slice(5, 16).replace("T", " ") : text.slice(0, 16).replace("T", " ") + " UTC";
   }
+  function quality(checkpoint) {
+    return fixed(checkpoint.sqn, 2) + (number(checkpoint.sqn) !== null && checkpoint.sqn_reliable === false ? " (unreliable: under 30 trades)" : "");
+  }
   function tone(value) { const found = number(value); return !found ? "" : found > 0 ? "up" : "down"; }
   function side(value) { return value > 0 ? "long" : value < 0 ? "short" : "flat"; }
 
@@ -113,7 +116,7 @@
     const episodes = number(training.figures.episode) ?? training.training.episode;
     made.push(tile("Training", fixed(episodes, 0) + " episodes", fixed(training.figures["Training/learner_sessions"], 0) + " sessions learned"));
     const best = training.training.best;
-    made.push(tile("Best checkpoint", best ? "SQN " + fixed(best.sqn, 2) : "–", best ? fixed(best.expectancy_pips, 1, true) + " pips a trade, episode " + fixed(best.episode, 0) : "none yet"));
+    made.push(tile("Best checkpoint", best ? "SQN " + quality(best) : "–", best ? fixed(best.expectancy_pips, 1, true) + " pips a trade, episode " + fixed(best.episode, 0) : "none yet"));
     const verdict = view.status.verdict || view.verdicts[0];
     made.push(tile("Last verdict", verdict ? verdict.decision : "–", verdict ? verdict.level + ", score " + fixed(verdict.score, 1) : "none yet: swt validate best", verdict ? verdict.decision : ""));
     if (live) made.push(tile("Market time", utc(live.time_s, true), live.feed_stale ? "feed stale" : "last price " + (age(live.tick_age_s) || "–")));
@@ -167,7 +170,7 @@
     put("training-empty", ...(courses.length ? [] : [nothing(["Nothing has been measured yet. Train with ", "swt train", " or run everything with ", "swt up", "."])]));
     $("training-charts").hidden = !courses.length;
     if (courses.length) SWTCharts.training(courses);
-    const row = (kind, c) => [kind, fixed(c.episode, 0), age(view.time_s - c.created_s), fixed(c.sqn, 2), fixed(c.expectancy_pips, 1, true), fixed(c.trades, 0), [c.name, "wide"]];
+    const row = (kind, c) => [kind, fixed(c.episode, 0), age(view.time_s - c.created_s), quality(c), fixed(c.expectancy_pips, 1, true), fixed(c.trades, 0), [c.name, "wide"]];
     const rows = [];
     if (state.best) rows.push(row("best", state.best));
     if (state.newest && (!state.best || state.newest.sha256 !== state.best.sha256)) rows.push(row("newest", state.newest));
@@ -209,7 +212,7 @@
       const text = await answer.text();
       last = JSON.parse(text);
       failures = 0;
-      const still = text.replace(/"(time_s|age_s|checkpoint_age_s)": [0-9.e+]+/g, "");
+      const still = text.replace(/"(time_s|age_s|ahead_s|checkpoint_age_s)": [0-9.e+]+/g, "");
       if (still === lastText) { tiles(last); daemons(last); alarms(last); } else { draw(last); lastText = still; }
       $("fresh").textContent = "read " + new Date(last.time_s * 1000).toLocaleTimeString("en-GB");
       $("fresh").className = "muted";

@@ -85,6 +85,20 @@ def test_health_is_believed_only_while_the_heartbeat_is_fresh(tmp_path: Path) ->
     assert not health().healthy
 
 
+def test_after_a_step_back_of_the_clock_health_is_ill_until_the_next_heartbeat(tmp_path: Path) -> None:
+    """The last heartbeat of a daemon that hangs would be young for an hour."""
+    clock, state = ManualClock(1_000.0), StateDirectory(tmp_path)
+    health = while_it_beats(lambda: Health(True, "flat", {"units": 0}), state, clock)
+    state.beat(ManualClock(1_060.0), "flat")
+    assert health().healthy
+    state.beat(ManualClock(4_600.0), "flat")
+    reason = "the heartbeat is stamped 3600 s in the future: the clock was set back"
+    assert health() == Health(False, reason, {"units": 0})
+    clock.advance(60.0)
+    state.beat(clock, "flat")
+    assert health().healthy
+
+
 def test_a_broken_heartbeat_or_a_missing_directory_leaves_its_figures_out(tmp_path: Path) -> None:
     registry = metrics_registry("live")
     (tmp_path / "heartbeat.json").write_text("{")

@@ -15,6 +15,7 @@ from swt_core.statistics import (
     sqn,
     sqn_label,
     sqn_standard_error,
+    sqn_text,
     trade_statistics,
     win_rate,
 )
@@ -139,3 +140,16 @@ def test_the_error_of_an_sqn_is_how_much_sqns_of_the_same_system_differ(trades: 
 def test_an_sqn_of_one_trade_has_no_error() -> None:
     with pytest.raises(ValueError, match="two trades"):
         sqn_standard_error(1.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "trades", "text"),
+    [
+        (None, 1, "–"),
+        (4.1, 2, "4.10 (excellent, unreliable: under 30 trades)"),
+        (-0.5, 29, "-0.50 (poor, unreliable: under 30 trades)"),
+        (2.6, 30, "2.60 (good)"),
+    ],
+)
+def test_an_sqn_of_few_trades_is_marked_as_unreliable(value: float | None, trades: int, text: str) -> None:
+    assert sqn_text(value, trades) == text

@@ -59,6 +59,23 @@ def test_a_daemon_that_starts_may_take_longer(tmp_path: Path) -> None:
     assert not check("trainer", tmp_path, NOW_S, well).well
 
 
+@pytest.mark.parametrize(("status", "confirm_s"), [("training", 240.0), ("starting", 960.0)])
+def test_a_heartbeat_of_the_future_is_unhealthy_and_watched_for_as_long_as_one_may_take(
+    tmp_path: Path, status: str, confirm_s: float
+) -> None:
+    beat(tmp_path, "training_state", -60.0, status)
+    assert check("trainer", tmp_path, NOW_S, well).well
+    beat(tmp_path, "training_state", -3600.0, status)
+    found = check("trainer", tmp_path, NOW_S, well)
+    assert not found.well
+    assert "stamped 3600 s in the future" in found.sentence
+    assert (found.stale_s, found.confirm_s) == (NOW_S + 3600.0, confirm_s)
+    memory = tmp_path / "stale"
+    assert not confirmed(memory, found.stale_s, 100.0, found.confirm_s)
+    assert not confirmed(memory, found.stale_s, 99.0 + confirm_s, found.confirm_s)
+    assert confirmed(memory, found.stale_s, 100.0 + confirm_s, found.confirm_s)
+
+
 def test_a_daemon_without_a_heartbeat_is_judged_by_its_answer(tmp_path: Path) -> None:
     assert check("trainer", tmp_path, NOW_S, well).well
     assert not check("trainer", tmp_path, NOW_S, nobody).well
@@ -150,6 +167,11 @@ def test_the_check_is_a_command(
     (tmp_path / "stale").write_text(json.dumps([stale_s, since_s - 61.0]))
     assert main(environ) == 1
     assert ended == ["trainer"]
+    beat(tmp_path, "training_state", NOW_S - 1e11)
+    (tmp_path / "stale").write_text(json.dumps([1e11, since_s - 61.0]))
+    assert main(environ) == 1
+    assert "in the future" in capsys.readouterr().out
+    assert ended == ["trainer"]  # a minute is enough for one that is old, not for one of the future
     assert main({}) == 0
 
 

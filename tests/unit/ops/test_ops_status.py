@@ -71,6 +71,17 @@ def test_daemons_are_what_their_heartbeats_say(workspace: Workspace) -> None:
     assert {alarm.source for alarm in status.alarms} == {"live", "practice"}
 
 
+def test_a_heartbeat_of_the_future_is_an_alarm_with_the_reason(workspace: Workspace) -> None:
+    beat(workspace.training_state, "training", age_s=-59)
+    beat(workspace.live_state, "active", age_s=-3600)
+    status = look(workspace)
+    states = {d.name: d.state for d in status.daemons}
+    assert (states["trainer"], states["live"]) == (DaemonState.RUNNING, DaemonState.STALE)
+    assert [alarm.text for alarm in status.alarms] == [
+        "silent: active; its heartbeat is stamped 3600 s in the future: the clock was set back"
+    ]
+
+
 def test_a_broken_file_is_an_alarm_and_the_rest_is_still_there(workspace: Workspace) -> None:
     beat(workspace.training_state, "training")
     write_json(workspace.live_state / "status.json", live(realised_pips=12.5, trades=3))

@@ -19,6 +19,7 @@ from swt_cli.main import app
 from swt_core.clock import ManualClock
 from swt_core.state import StateDirectory
 from swt_core.workspace import Workspace
+from swt_ops import container_health
 from swt_ops.watchdog import Finding, Watchdog, WatchPolicy
 
 DAEMON = """
@@ -66,6 +67,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def later(seconds: float) -> ManualClock:
     return ManualClock(time.time() + seconds)
+
+
+class SetClock(ManualClock):
+    """A clock whose time of day can be set; its monotonic time only goes on."""
+
+    set_by_s = 0.0
+
+    def time_s(self) -> float:
+        return super().time_s() + self.set_by_s
 
 
 def dog(root: Path, clock: ManualClock, **policy: float) -> Watchdog:
@@ -175,6 +185,90 @@ def test_a_clock_that_was_set_ends_nobody_while_the_heart_beats(tmp_path: Path, 
     assert watching.look()[0].finding is Finding.STOPPED
 
 
+def test_a_clock_that_was_set_back_hides_no_hang(tmp_path: Path, start: Start) -> None:
+    process, clock = start(), SetClock(time.time())
+    watching = dog(tmp_path, clock, confirm_s=60.0)
+    assert watching.look()[0].finding is Finding.WELL
+    clock.set_by_s = -3600.0
+    clock.advance(180)
+    assert watching.look()[0].finding is Finding.FUTURE
+    clock.advance(1)
+    assert watching.look()[0].finding is Finding.STALE
+    assert process.poll() is None
+    clock.advance(60)
+    (report,) = watching.look()
+    assert (report.finding, report.age_s) == (Finding.STOPPED, 241.0)
+    process.wait(20)
+
+
+def test_a_clock_that_was_set_back_a_little_hides_no_hang_either(tmp_path: Path, start: Start) -> None:
+    process, clock, told = start(), SetClock(time.time()), list[float]()
+
+    def end(_process: psutil.Process, age_s: float) -> bool:
+        told.append(age_s)
+        return True
+
+    policy = WatchPolicy(confirm_s=60.0)
+    watching = Watchdog(Workspace(tmp_path), policy, clock, ("trainer",), end=end)
+    found = []
+    for _ in range(5):
+        found.append(watching.look()[0].finding)
+        clock.advance(61)
+        clock.set_by_s -= 61.0  # the time of day stands still
+    assert found == [Finding.WELL, Finding.WELL, Finding.WELL, Finding.STALE, Finding.STOPPED]
+    assert told == [244.0]
+    assert process.poll() is None
+
+
+def test_a_clock_that_was_set_back_ends_nobody_whose_heart_beats(tmp_path: Path, start: Start) -> None:
+    process, clock = start(), SetClock(time.time())
+    watching, state = dog(tmp_path, clock), StateDirectory(tmp_path / "training_state")
+    clock.set_by_s = -3600.0
+    for _ in range(8):
+        assert watching.look()[0].finding is Finding.FUTURE
+        clock.advance(20)
+    beaten = state.beat(clock, "training").model_copy(update={"pid": process.pid})
+    for _ in range(8):
+        state.write("heartbeat.json", beaten)
+        assert watching.look()[0].finding is Finding.WELL
+        clock.advance(60)
+        beaten = beaten.model_copy(update={"time_s": clock.time_s()})
+    assert process.poll() is None
+
+
+def test_one_look_ends_nobody_whose_heartbeat_is_of_the_future(tmp_path: Path, start: Start) -> None:
+    """It may be about to beat; only one who has watched it knows."""
+    process = start()
+    assert dog(tmp_path, later(-3600)).look()[0].finding is Finding.FUTURE
+    assert process.poll() is None
+    assert dog(tmp_path, later(-50)).look()[0].finding is Finding.WELL
+    assert dog(tmp_path, later(-3600), future_is_stale=True).look()[0].finding is Finding.STOPPED
+    process.wait(20)
+
+
+def test_a_container_ends_a_hang_that_it_has_watched_since_the_clock_was_set_back(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swt_core.numba_cache.configure_numba_cache", lambda: None)
+    process = start()
+    assert container_health._end("trainer", tmp_path, later(-3600)) == Finding.STOPPED.value
+    process.wait(20)
+
+
+def test_a_process_that_hung_before_the_clock_was_set_forward_is_ended(tmp_path: Path, start: Start) -> None:
+    """Its start is told by the new clock, its heartbeat by the old one: it seems to have begun later."""
+    process = start()
+    state = StateDirectory(tmp_path / "training_state")
+    heartbeat = state.heartbeat()
+    assert heartbeat is not None
+    state.write("heartbeat.json", heartbeat.model_copy(update={"time_s": heartbeat.time_s - 3600}))
+    clock = later(800)
+    assert dog(tmp_path, clock).look()[0].finding is Finding.FOREIGN
+    clock.advance(200)
+    assert dog(tmp_path, clock).look()[0].finding is Finding.STOPPED
+    process.wait(20)
+
+
 def test_its_children_go_with_it(tmp_path: Path) -> None:
     script = """
         import signal, subprocess, sys
@@ -211,6 +305,11 @@ def test_the_command_looks_once_and_says_so_in_json(tmp_path: Path, start: Start
     (tmp_path / "training_state" / "heartbeat.json").write_text("torn")
     broken = CliRunner().invoke(app, options)
     assert json.loads(broken.stdout)["finding"] == "heartbeat cannot be read"
+    state.beat(later(3600), "training")
+    future = CliRunner().invoke(app, options)
+    assert future.exit_code == 1
+    assert "in the future" in json.loads(future.stdout)["finding"]
+    assert process.poll() is None
     # four seconds before now is within what clocks may differ, and the process began before it
     old = state.beat(later(-4), "training").model_copy(update={"pid": process.pid})
     state.write("heartbeat.json", old)
