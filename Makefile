@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-oracle test-ray test-dashboards test-stack test-deploy coverage coverage-critical docs lint clean
+.PHONY: install run test test-slow test-oracle test-ray test-bench test-dashboards test-stack test-deploy coverage coverage-critical docs lint clean
 
 ## The two commands: `make run` shows the whole loop, `make test` checks it.
 run: $(STAMP)
@@ -35,6 +35,11 @@ test-oracle: $(STAMP)
 test-ray: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,ray]'
 	$(BIN)/pytest -m ray
+
+## The peers of `swt bench learning` (stable-baselines3): each is trained for some seconds.
+test-bench: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,bench]'
+	$(BIN)/pytest -m "slow or not slow" tests/unit/benchmarks/test_benchmarks_peers.py
 
 ## The container stack for real, on the Docker engine of DOCKER_HOST: about ten minutes, its own project and volumes.
 test-stack: $(STAMP)

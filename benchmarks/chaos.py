@@ -6,7 +6,6 @@ Each day is one seed (see `swt_live.simulation.bad_day`); a seed that breaks an 
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swt_core.cores import available_cores
 from swt_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
 
         return run_rounds(int(options.number("rounds", 50)), options.seed)
     schedules = int(options.number("schedules", _QUICK if options.quick else _FULL))
-    workers = int(options.number("workers", os.cpu_count() or 1))
+    workers = int(options.number("workers", available_cores()))
     plant = options.settings.get("plant", "")
     minutes = int(options.number("minutes", 12))
     _known(plant)

@@ -11,7 +11,6 @@ the configuration. See ``docs/benchmarks.md``.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,8 @@ from benchmarks.learning_run import BEST_FILE, RUN_FILE, SNAPSHOTS, RunRecord
 from benchmarks.registry import BenchmarkOptions, BenchmarkValue, Scalar
 from benchmarks.snapshots import read_snapshots
 from swt_core.config import SWTConfig
+from swt_core.config.loading import load_config
+from swt_core.cores import available_cores
 from swt_core.errors import ConfigError, SWTError
 from swt_core.local_pool import LocalPool
 from swt_core.logs import get_logger
@@ -104,7 +105,8 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     result: dict[str, BenchmarkValue] = {
         "market": plan.market,
         "minutes": plan.minutes,
-        "cores": os.cpu_count() or 1,
+        "cores": available_cores(),
+        "simulations": _simulations(plan),
         **pooled_figures(figures, 60.0 * plan.minutes),
         **notes,
         "learning_curve_png": str(picture),
@@ -136,6 +138,11 @@ def _plan(options: BenchmarkOptions) -> _Plan:
         output=Path(settings.get("output", ".")),
         overrides=tuple(options.overrides(*SETTINGS)),
     )
+
+
+def _simulations(plan: _Plan) -> int:
+    """Simulations of each search, as configured."""
+    return load_config(None, plan.profile, {}, plan.overrides).config.trading.search.simulations
 
 
 def _warm_up(plan: _Plan, directory: Path) -> None:
@@ -188,7 +195,7 @@ def _judged(plan: _Plan, seed: int, config: SWTConfig, agents: Mapping[str, _Age
     )
     yardstick, name = reference(config, plan.market, dataset, rows)
     _log.info("judging", seed=seed, sessions=len(rows), reference=name)
-    pool = LocalPool(os.cpu_count())
+    pool = LocalPool(available_cores())
     try:
         results: dict[str, HeldOut] = {}
         curves: dict[str, Curve] = {}

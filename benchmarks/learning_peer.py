@@ -7,7 +7,6 @@ rate and exploration follow the share of time that is left.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from benchmarks.learning_run import RUN_FILE, SNAPSHOTS, RunRecord
 from benchmarks.snapshots import SnapshotWriter, Weights
 from swt_core.clock import Clock, SystemClock
 from swt_core.config import SWTConfig
+from swt_core.cores import available_cores
 from swt_core.errors import ConfigError
 from swt_core.numba_cache import configure_numba_cache
 from swt_core.state import write_json
@@ -90,7 +90,7 @@ def _fastest_threads(peer: Callable[[], Any], clock: Clock) -> int:
     """
     import torch
 
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     seconds: dict[int, float] = {}
     for threads in (1, 1, cores):  # the first run also compiles the kernels
         torch.set_num_threads(threads)

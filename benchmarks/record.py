@@ -9,7 +9,6 @@ A benchmark may stand there more than once: ``learning@faint`` is `learning` wit
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import subprocess
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.registry import DESCRIPTIONS, BenchmarkOptions
 from swt_core.clock import Clock, SystemClock
+from swt_core.cores import available_cores
 from swt_core.errors import ConfigError
 from swt_core.state import StateRecord, read_json
 from swt_training.metadata import git_commit
@@ -88,7 +88,7 @@ def describe_machine() -> Machine:
     """The machine this runs on, without anything that names it."""
     return Machine(
         processor=_processor(),
-        cores=os.cpu_count() or 1,
+        cores=available_cores(),
         memory_gb=round(psutil.virtual_memory().total / _GB, 1),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),

@@ -8,7 +8,6 @@ one with random weights, so that searches branch, and as patient as a learner st
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from benchmarks.registry import BenchmarkOptions, BenchmarkValue
 from swt_core.clock import Clock, SystemClock
 from swt_core.config import SWTConfig
 from swt_core.config.loading import load_config
+from swt_core.cores import available_cores
 from swt_core.errors import ConfigError
 from swt_core.local_pool import LocalPool
 from swt_core.position import HOLD
@@ -42,7 +42,7 @@ WARM_UP_ROUNDS: Final = 2
 
 def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     """Measure on all cores."""
-    workers = int(options.number("workers", os.cpu_count() or 1))
+    workers = int(options.number("workers", available_cores()))
     rounds = int(options.number("rounds", 3 if options.quick else 8))
     if workers < 1 or rounds < 1:
         raise ConfigError("workers and rounds are at least 1")
@@ -64,7 +64,7 @@ def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
         "ratio_original": rate / ORIGINAL_EPISODES_PER_S,
         "original_episodes_per_s": ORIGINAL_EPISODES_PER_S,
         "workers": workers,
-        "cores": os.cpu_count() or 1,
+        "cores": available_cores(),
         "episodes": int(sum(episodes[WARM_UP_ROUNDS * workers :])),
         "steps_per_episode": steps,
         "simulations": config.trading.search.simulations,

@@ -26,6 +26,7 @@ from benchmarks.hard_closes import hard_closes, random_walk
 from benchmarks.registry import BenchmarkOptions, BenchmarkValue
 from swt_core.clock import SystemClock
 from swt_core.config.models import FeaturesConfig
+from swt_core.cores import available_cores
 from swt_core.instruments import instrument
 from swt_data.bars import Bars, bars_from_mids
 from swt_data.files import read_bars
@@ -47,7 +48,7 @@ _ANCHOR: Final = 1 / 600  # 30 pips of 20 half-points
 
 def run(options: BenchmarkOptions) -> dict[str, BenchmarkValue]:
     """All figures of J6Q4, and the speed of J2Q6."""
-    threads = int(options.number("threads", os.cpu_count() or 1))
+    threads = int(options.number("threads", available_cores()))
     repeats = 2 if options.quick else 7
     result: dict[str, BenchmarkValue] = {"profile": "J6Q4", "cores": threads}
     fast, kymatio, library = _speeds("J6Q4", repeats)

@@ -41,8 +41,7 @@ def build(
 
     Examples: swt features build bars.parquet; swt features build --set features.wst=J6Q4
     """
-    import os
-
+    from swt_core.cores import available_cores
     from swt_features.processor import FeatureProcessor
     from swt_features.store import build_store
 
@@ -50,7 +49,7 @@ def build(
         config, bars = _input(file, config_dir, profile, overrides)
         processor = FeatureProcessor(config.features, bars.instrument)
         work.stage("computing windows")
-        threads = threads or os.cpu_count() or 1
+        threads = threads or available_cores()
         info = build_store(store, processor, bars, threads=threads, progress=work.to)
     if as_json:
         typer.echo(json.dumps({"path": str(store), **asdict(info)}, indent=2))

@@ -326,5 +326,6 @@ def test_every_agent_gets_the_same_time_and_is_judged_on_the_same_sessions(
     )
     assert found["ppo_pips"] == found["dqn_pips"]
     assert found["test_sessions"] == 4
+    assert found["simulations"] == 4
     assert Path(str(found["learning_curve_png"])).exists()
     assert {"time_to_90_s", "time_ratio_ppo", "prior_pips", "search_gain_pips"} <= found.keys()

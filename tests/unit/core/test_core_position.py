@@ -17,9 +17,11 @@ from swt_core.position import (
     ACTIONS,
     BARS,
     BUY,
+    CARRY,
     CLOSE,
     CLOSED,
     CLOSED_BARS,
+    CLOSED_CARRY,
     CLOSED_DRAWDOWN,
     CLOSED_MAX_DRAWDOWN,
     CLOSED_PEAK,
@@ -169,6 +171,27 @@ def test_no_reversal_and_no_second_entry_in_a_position(entry: int, action: int) 
     with pytest.raises(ValueError, match="illegal action"):
         account.bar(action, (1000, 1020), (1000, 1020))
     assert account.row.tolist() == before.tolist()
+
+
+@pytest.mark.parametrize(("entry", "other"), [(BUY, SELL), (SELL, BUY)])
+def test_a_trade_on_the_other_side_starts_with_nothing_of_the_one_before(entry: int, other: int) -> None:
+    """A peak that outlives its trade makes a drawdown of the next one's first bar."""
+    account, rise = Account(), 1 if entry == BUY else -1
+    account.bar(entry, (1000, 1020), (1000 + 300 * rise, 1020 + 300 * rise))
+    account.bar(HOLD, (0, 0), (1000 - 200 * rise, 1020 - 200 * rise), carry=(-0.5, -0.5))
+    assert account.values(BARS, EQUITY, PEAK, TROUGH, MAX_DRAWDOWN, ACCUMULATED_DRAWDOWN, CARRY) == [
+        2, -22.5, 28, -22.5, 50.5, 50.5, -0.5,
+    ]  # fmt: skip
+    account.bar(CLOSE, (1000 - 200 * rise, 1020 - 200 * rise), (0, 0))
+    account.bar(other, (900, 920), (905, 925))
+    side, equity = (-1, -2.5) if other == SELL else (1, -1.5)
+    assert account.values(
+        SIDE, BARS, EQUITY, PEAK, TROUGH, MAX_DRAWDOWN, ACCUMULATED_DRAWDOWN, CARRY
+    ) == [side, 1, equity, 0, min(equity, -2), max(-equity, 2), max(0, -2 - equity), 0]  # fmt: skip
+    step = account.bar(CLOSE, (905, 925), (0, 0))
+    assert step[[REALISED, CLOSED_PEAK, CLOSED_TROUGH, CLOSED_BARS, CLOSED_CARRY]].tolist() == [
+        equity, 0, min(equity, -2), 1, 0,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("action", [CLOSE, 4, -1])

@@ -109,17 +109,20 @@ def test_financing_is_booked_when_a_position_is_held_over_the_rollover() -> None
 def test_rewards_of_every_preset_add_up_to_what_they_promise(regimes: Market, preset: RewardPreset) -> None:
     simulation = BatchSimulation(regimes, np.array([400, 900]), np.array([759, 1259]), preset)
     policy = RandomPolicy(0.05, np.random.default_rng(1))
-    total = np.zeros(2)
+    total, entries, idle = 0.0, 0, 0
     while simulation.active.any():
-        total += simulation.step(policy.choose(simulation).actions)
+        actions, flat = policy.choose(simulation).actions, simulation.positions[:, SIDE] == 0.0
+        entries += int(np.isin(actions, (BUY, SELL)).sum())
+        idle += int((flat & (actions == HOLD)).sum())
+        total += float(simulation.step(actions).sum())
     trades = simulation.trades()
     assert len(trades) > 4
-    if preset in (RewardPreset.DENSE, RewardPreset.AMDDP1):
-        amddp = sum(t.trade.pnl_pips - 0.01 * t.trade.accumulated_drawdown_pips for t in trades)
-        assert total.sum() == pytest.approx(amddp)
-    if preset is RewardPreset.AMDDP5:
-        amddp = sum(t.trade.pnl_pips - 0.05 * t.trade.accumulated_drawdown_pips for t in trades)
-        assert total.sum() == pytest.approx(amddp)
+    assert idle > 100
+    share = 0.05 if preset is RewardPreset.AMDDP5 else 0.01
+    promised = sum(t.trade.pnl_pips - share * t.trade.accumulated_drawdown_pips for t in trades)
+    if preset is RewardPreset.CLEAN:
+        promised += 1.0 * entries - 0.05 * idle
+    assert total == pytest.approx(promised)
 
 
 def test_trades_account_for_all_of_an_episodes_profit(regimes: Market) -> None:
