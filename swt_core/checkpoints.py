@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from swt_core.checkpoint_files import (
-    SUFFIX,
     CheckpointData,
     CheckpointMetadata,
     Weights,
@@ -195,7 +194,7 @@ class CheckpointStore:
                 path = self.directory / BEST_FILE
                 raise CheckpointError(
                     f"{path} names {named.name}, which the manifest does not have",
-                    remedy=f"delete {path}: the trainer names the best again at its next checkpoint",
+                    remedy=f"delete {path}: the trainer names the best again when it starts",
                 )
         return None
 
@@ -230,20 +229,16 @@ class CheckpointStore:
         (self.directory / ref.name).unlink(missing_ok=True)
 
     def sweep(self) -> Sequence[Path]:
-        """Remove what a crash left behind: temporary files, and checkpoints the manifest does not list.
+        """Remove the temporary files a crash left behind.
 
-        Without a manifest none of these goes: it may be the one that is lost.
+        A checkpoint that the manifest does not list stays: it is whole, and it may be the manifest that is
+        lost or old.
         """
-        listed = self._manifest().checkpoints
-        leftovers = [*self.directory.glob(".*.tmp")]
-        if listed:
-            leftovers += [
-                path for path in self.directory.glob(f"checkpoint_*{SUFFIX}") if path.name not in listed
-            ]
+        leftovers = sorted(self.directory.glob(".*.tmp"))
         for path in leftovers:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 path.unlink()
-        return sorted(leftovers)
+        return leftovers
 
     def _ref(self, name: str, entry: _Entry) -> CheckpointRef:
         return CheckpointRef(self.directory / name, entry.sha256, entry.metadata)

@@ -294,10 +294,10 @@ class ManagedProcess:
     def _forget_limit(self) -> None:
         """The lasting limit that was seen as the process began is met no more."""
         if self._limit_lasts and lasting_limit(self.counters, self._limits) is None:
-            self._limit, self._limit_lasts = None, False
-            if not self.asked_to_stop:
-                self._stop_reason = None
-                self.stop_event.clear()
+            self._limit, self._limit_lasts, self._stop_reason = None, False, None
+            self.stop_event.clear()
+            if self.asked_to_stop:  # by a signal, whose thread may be at it this very moment
+                self._stop("asked to stop")
 
     def _stop(self, reason: str) -> None:
         if self._stop_reason is None:

@@ -27,6 +27,7 @@ class ParentRecord(StateRecord):
 
     name: str
     sha256: str
+    asked: str = Field("", description="how it was named when the run began: `--from`")
     data: CheckpointData = Field(description="what the parent and its own parents have read")
 
 
@@ -63,30 +64,26 @@ def load_parent(store: CheckpointStore, wanted: str) -> Parent:
     else:
         ref = store.find(wanted)
     weights, metadata = store.load(ref)
-    record = ParentRecord(schema_version=1, name=ref.name, sha256=ref.sha256, data=metadata.data)
+    record = ParentRecord(
+        schema_version=1, name=ref.name, sha256=ref.sha256, asked=wanted, data=metadata.data
+    )
     return Parent(record, ref, weights)
 
 
 def chosen_parent(
     store: CheckpointStore, state: StateDirectory, wanted: str, began_from: ParentRecord | None
 ) -> Parent | None:
-    """What a run is to begin from; None: the one in ``state`` began so, and goes on without its parent.
+    """What a run is to begin from; None: the one in ``state`` began by this very call, and goes on.
 
-    The parent may be gone by then, and what ``best`` or ``newest`` means may be another.
+    Its parent may be gone by then, and what ``best`` or ``newest`` means may be another.
 
     Raises:
         CheckpointError: as `load_parent`.
         ConfigError: as `require_fresh`.
     """
-    name = Path(wanted).name
-    if began_from is not None and name in ("best", "newest"):
+    if began_from is not None and began_from.asked == wanted:
         return None
-    try:
-        parent = load_parent(store, wanted)
-    except CheckpointError:
-        if began_from is not None and began_from.name == name:
-            return None
-        raise
+    parent = load_parent(store, wanted)
     require_fresh(store, state)
     return parent
 

@@ -72,12 +72,9 @@ class Publisher:
         # A broken manifest or best.json is refused now, not after a minute of training.
         for left in self._store.sweep():
             _log.warning("a crash left this behind: removed", file=left.name)
-        # Another run's checkpoints may lie here too; those of before runs had names count as this one's.
-        mine = [
-            ref.metadata
-            for ref in self._store.list()
-            if counters.episodes and ref.metadata.extra.get(RUN, counters.run) == counters.run
-        ]
+        # Another run's checkpoints may lie here too; runs of before had no name, nor had their checkpoints.
+        refs = [ref for ref in self._store.list() if ref.metadata.extra.get(RUN, "") == counters.run]
+        mine = [ref.metadata for ref in refs if counters.episodes]
         process.at_least(checkpoints=max((m.extra.get(CHECKPOINT_NUMBER, 0) for m in mine), default=0))
         self._store.best()
         self._pending: _Pending | None = None
@@ -86,7 +83,8 @@ class Publisher:
         self._last_episode = max((m.episode for m in mine), default=0)
         self._newest_s = max((m.created_s for m in mine), default=0.0)
         self._longest_s = config.trainer_alarms.longest_round_minutes * 60.0
-        self.disk_well = True
+        # A kill may have come between a checkpoint and what says so.
+        self.disk_well = not mine or self._announce(refs[-1], refs[-1].metadata.episode)
 
     def due(self, episodes: int) -> bool:
         """Whether a new checkpoint should be selected now."""

@@ -153,6 +153,8 @@ class Trainer:
             self.metrics,
             self.counters,
         )
+        if saved is None:
+            self._save_state()  # a kill before the first one would leave episodes that are counted
         self._last_state_s = self._started_s = clock.monotonic_s()
 
     def run(self) -> None:
@@ -348,8 +350,8 @@ class Trainer:
     def _restore(self, counters: RunCounters, arrays: dict[str, NDArray[np.generic]]) -> None:
         if counters.bars_sha256 != self.dataset.bars.sha256:
             raise ConfigError(
-                f"{self.state.path} belongs to other bars (bars that were appended do not matter)",
-                remedy="use the bars it was trained on, or another state directory",
+                f"{self.state.path} belongs to other bars",
+                remedy="use the bars it was trained on, which may have grown, or another state directory",
             )
         if counters.config_hash != self.counters.config_hash:
             raise other_configuration(self.state, self.config)
@@ -361,7 +363,9 @@ class Trainer:
         self.learner.skipped_steps = counters.skipped_steps
         # Hours are the process's to count; the saved ones only stand in for a counter file that is lost.
         self.process.resume_at(counters.episodes, counters.hours)
-        self.counters = counters.model_copy(update={"hours": 0.0})
+        # A run of before knew no last bar: what it has read until now are its bars.
+        last_s = counters.last_bar_s or int(self.dataset.bars.time_s[-1])
+        self.counters = counters.model_copy(update={"hours": 0.0, "last_bar_s": last_s})
         _log.info("resumed", round=counters.round, episodes=counters.episodes)
 
     def _rng(self, *key: int) -> np.random.Generator:

@@ -87,7 +87,8 @@ def test_another_runs_best_is_named_by_its_directory(
     parent: Parent, tmp_path: Path, inside: str, which: str
 ) -> None:
     wanted = str(tmp_path / "parent" / inside / which)
-    assert load_parent(CheckpointStore(tmp_path / "child" / "checkpoints"), wanted).record == parent.record
+    found = load_parent(CheckpointStore(tmp_path / "child" / "checkpoints"), wanted)
+    assert found.record.sha256 == parent.record.sha256
 
 
 def test_a_run_goes_on_without_its_parent_once_that_is_gone(
@@ -98,10 +99,13 @@ def test_a_run_goes_on_without_its_parent_once_that_is_gone(
     saved = saved_counters(state)
     assert saved is not None
     CheckpointStore(parent.ref.path.parent).delete(parent.ref)
-    for wanted in (str(parent.ref.path), str(tmp_path / "parent" / "best")):
-        assert chosen_parent(CheckpointStore(child), state, wanted, saved.parent) is None
-    with pytest.raises(CheckpointError):
-        chosen_parent(CheckpointStore(child), state, str(tmp_path / "parent" / "another"), saved.parent)
+    assert saved.parent is not None
+    asked = saved.parent.asked
+    assert asked == "newest"  # as the fixture named it
+    assert chosen_parent(CheckpointStore(child), state, asked, saved.parent) is None
+    for other in (str(parent.ref.path), str(tmp_path / "elsewhere" / "newest")):
+        with pytest.raises(CheckpointError):
+            chosen_parent(CheckpointStore(child), state, other, saved.parent)
     fresh = StateDirectory(tmp_path / "fresh")
     with pytest.raises(CheckpointError):
         chosen_parent(CheckpointStore(tmp_path / "none"), fresh, str(parent.ref.path), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -82,8 +83,18 @@ def test_bars_that_changed_end_a_run(
     first = trainer_of(config, tmp_path / "run", 8)
     first._round()
     first._save_state()
-    other = tmp_path / "other"
-    add(other, bars.rows(slice(1, FIRST)))
-    data = config.data.model_copy(update={"bars_file": str(other)})
-    with pytest.raises(ConfigError):
-        trainer_of(config.model_copy(update={"data": data}), tmp_path / "run", 8)
+    shutil.rmtree(tmp_path / "data")
+    add(tmp_path / "data", bars.rows(slice(1, FIRST)))
+    with pytest.raises(ConfigError, match="belongs to other bars"):
+        trainer_of(config, tmp_path / "run", 8)
+
+
+def test_a_run_that_knew_no_last_bar_learns_it_when_it_goes_on(
+    config: SWTConfig, bars: Bars, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    first = trainer_of(config, tmp_path, 8)
+    first.counters = first.counters.model_copy(update={"last_bar_s": None, "run": ""})
+    first._round()
+    first._save_state()
+    second = trainer_of(config, tmp_path, 8)
+    assert second.counters.last_bar_s == int(bars.time_s[FIRST - 1])

@@ -166,18 +166,20 @@ def test_the_last_checkpoint_of_a_run_at_its_limit_is_not_lost_with_its_selectio
         assert [ref.metadata.episode for ref in store.list()] == [6]
 
 
+@pytest.mark.parametrize("saved", [0, 1])
 def test_a_kill_gives_no_episode_twice_to_the_limit(
-    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path, saved: int
 ) -> None:
     whole = trainer_of(small, tmp_path / "whole", 8)
     whole.run()
     killed = trainer_of(small, tmp_path / "cut", 8)
-    killed._round()
-    killed._save_state()
+    for _ in range(saved):
+        killed._round()
+        killed._save_state()
     for _ in range(2):
         killed._round()
     after = trainer_of(small, tmp_path / "cut", 8)
-    assert after.process.counters.episodes == after.counters.episodes == 2
+    assert after.process.counters.episodes == after.counters.episodes == 2 * saved
     assert after.process.counters.repeated_episodes == 4
     after.run()
     assert_equal_runs(whole, after)
@@ -202,6 +204,7 @@ def test_checkpoints_of_another_run_in_the_same_place_use_up_nothing(
     third = trainer_of(monthly, tmp_path, 100, clock)
     assert third.counters.run == second.counters.run != first.counters.run
     assert third.process.counters.checkpoints == 0
+    assert third._publisher.is_new(third.counters.episodes)
 
 
 def test_a_clock_that_was_set_back_deletes_no_newest_checkpoint(
@@ -216,6 +219,19 @@ def test_a_clock_that_was_set_back_deletes_no_newest_checkpoint(
     assert newest.metadata.episode == 16
 
 
+def test_a_checkpoint_that_no_file_speaks_of_is_announced_at_the_next_start(
+    small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
+) -> None:
+    trainer_of(small, tmp_path, 4).run()
+    store = CheckpointStore(tmp_path / "checkpoints")
+    named = store.best()
+    (tmp_path / "checkpoints" / "best.json").unlink()
+    (tmp_path / "training_state" / "last_episode.txt").unlink()
+    trainer_of(small, tmp_path, 4)
+    assert store.best() == named
+    assert (tmp_path / "training_state" / "last_episode.txt").read_text() == "4\n"
+
+
 def test_what_a_crash_left_beside_the_checkpoints_goes_with_the_next_start(
     small: SWTConfig, trainer_of: TrainerFactory, tmp_path: Path
 ) -> None:
@@ -227,7 +243,7 @@ def test_what_a_crash_left_beside_the_checkpoints_goes_with_the_next_start(
         path.write_bytes(b"torn")
     trainer_of(small, tmp_path, 8)
     assert known.exists()
-    assert not any(path.exists() for path in torn)
+    assert [path.exists() for path in torn] == [False, True], "what is whole may be of another manifest"
 
 
 def test_the_last_published_episode_is_on_disk_as_text(
@@ -304,7 +320,8 @@ def test_the_real_process_is_ended_again_and_again_and_learns_the_same(
         counted = state.read("process.json", ProcessCounters)
         assert counted is not None
         assert counted.episodes == 50
-        assert counted.repeated_episodes == 0 if number == signal.SIGTERM else counted.repeated_episodes >= 0
+        if number == signal.SIGTERM:
+            assert counted.repeated_episodes == 0
     finally:
         for process in begun:
             process.kill()
