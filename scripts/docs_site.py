@@ -32,6 +32,7 @@ LAYERS = (
 )
 _HEADING = re.compile(r"^## (.+)$")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
+_LINK_OR_PICTURE = re.compile(r"(!?)\[([^\]]+)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -113,23 +114,23 @@ def site_path(page: str, target: str) -> str | None:
 
 
 def site_markdown(text: str, page: str) -> str:
-    """A page's text with its links as the site has them."""
+    """A page's text with its links and pictures as the site has them."""
 
     def link(match: re.Match[str]) -> str:
-        title, (target, hash_, anchor) = match[1], match[2].partition("#")
-        if "://" in match[2] or match[2].startswith("mailto:"):
+        (mark, title), (target, hash_, anchor) = match.group(1, 2), match[3].partition("#")
+        if "://" in match[3] or match[3].startswith("mailto:"):
             return match[0]
         found = site_path(page, target)
         if found is None:  # elsewhere in the repository; what is nowhere stays a link, for mkdocs to find
             return title if in_repository(page, target) else match[0]
         relative = posixpath.relpath(found, posixpath.dirname(page) or ".")
-        return f"[{title}]({relative if target else ''}{hash_}{anchor})"
+        return f"{mark}[{title}]({relative if target else ''}{hash_}{anchor})"
 
     pieces, end = [], 0
     for fence in _FENCE.finditer(text):
-        pieces += [_LINK.sub(link, text[end : fence.start()]), fence[0]]
+        pieces += [_LINK_OR_PICTURE.sub(link, text[end : fence.start()]), fence[0]]
         end = fence.end()
-    return "".join([*pieces, _LINK.sub(link, text[end:])])
+    return "".join([*pieces, _LINK_OR_PICTURE.sub(link, text[end:])])
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

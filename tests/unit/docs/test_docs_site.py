@@ -64,6 +64,7 @@ def test_the_navigation_holds_every_page_once() -> None:
     [
         ("overview.md", "[a](docs/validation.md)", "[a](validation.md)"),
         ("overview.md", "[a](docs/adr/0001-integer-prices.md)", "[a](adr/0001-integer-prices.md)"),
+        ("overview.md", "![a](docs/images/data_flow.svg)", "![a](images/data_flow.svg)"),
         ("index.md", "[a](../README.md#status)", "[a](overview.md#status)"),
         ("adr/0002-price-takers-advantage.md", "[a](../data.md)", "[a](../data.md)"),
         ("data.md", "[a](#import)", "[a](#import)"),
