@@ -163,7 +163,8 @@ def test_a_task_that_kills_every_worker_is_given_up(pool: LocalPool) -> None:
 
 
 def test_a_hung_task_is_given_to_another_worker(tmp_path: Path) -> None:
-    with LocalPool(1, heartbeat_s=0.05, task_timeout_s=1.0, attempts=20) as pool:
+    # A new worker's first task imports this module too: on a starved machine that takes seconds.
+    with LocalPool(1, heartbeat_s=0.05, task_timeout_s=4.0, attempts=20) as pool:
         list(pool.map(square, [1]))
         assert list(pool.map(hang_once, [tmp_path / "x"])) == ["survived"]
         assert pool.counts.hung == pool.counts.replaced >= 1
