@@ -140,7 +140,7 @@ class RayPool:
             if not self._closed:
                 self._hand_out(run)
                 self._listen(run)
-        except Exception:
+        except Exception:  # Ray that was shut down fails in many classes, and only then is it no matter
             if not self._closed:
                 raise
         # Another thread may close the pool at any moment: workers and connection are gone then.
