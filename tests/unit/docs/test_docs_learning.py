@@ -47,3 +47,17 @@ def test_the_readme_shows_what_was_recorded(row: tuple[str, ...]) -> None:
             assert shown == "never"
         else:
             assert shown in (f"{seconds:.1f} s", f"{seconds:.0f} s"), key
+
+
+def test_the_readme_says_what_was_recorded_without_peers() -> None:
+    text = (ROOT / "README.md").read_text()
+    by_label = {name.partition("@")[2]: entry["result"] for name, entry in RECORD.items() if "@" in name}
+    for market in ("martingale", "shuffled-future"):
+        figures = by_label[market]
+        assert (figures["minutes"], len(figures["seeds"]), figures["market"]) == (5.0, 3, market)
+        assert re.search(rf"{figures['pips_per_episode']:.2f}(?: pips a session)? on `{market}`", text)
+    for profile in ("micro", "full", "episode_13475"):
+        assert RECORD[f"learning@{profile}"]["settings"]["profile"] == profile
+        assert f"{by_label[profile]['pips_per_episode']:.1f} (`{profile}`)" in text
+        assert f"of {by_label[profile]['reference_pips']:.1f}" in text
+    assert f"the plain algorithm in the same time {by_label['plain']['plain_pips']:.1f}" in text
